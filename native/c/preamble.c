@@ -1,0 +1,34 @@
+/* Shared by all that follows: includes, and the kernel's convention for results (a value, or -errno).
+ *
+ * Where a libc hides what the kernel says (negative results, 64-bit signal sets, time limits written back), syscall(2) is used.
+ * Python.h has already defined _GNU_SOURCE.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+
+_Static_assert(sizeof(long) == 8, "sockwake supports 64-bit Linux only: its results and arguments are longs");
+
+/* The kernel's sets of signals are 64 bits; libc's sigset_t is larger and leaves out the signals that libc keeps for itself. */
+#define KERNEL_SIGSET_SIZE 8
+
+static inline long kernel_result(long result)
+{
+    return result == -1 ? -errno : result;
+}
+
+static inline struct timespec timespec_of(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+static inline int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}

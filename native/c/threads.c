@@ -1,0 +1,262 @@
+/* Native threads: sleepers, which make one system call each, and the signal masks of threads that others have made. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <ucontext.h>
+
+#define MASK_SIGNAL (SIGRTMAX - 2)
+#define SLEEPER_STACK (128 * 1024) /* libc takes the thread's static TLS out of it */
+
+struct sleeper {
+    long number, arguments[6];
+    pthread_t thread;
+    int tid;
+    atomic_int announced;
+    _Atomic uint32_t done; /* a futex */
+    long result;
+    int64_t started_ns, ended_ns, switches;
+};
+
+static void *sleeper_main(void *own)
+{
+    struct sleeper *sleeper = own;
+    const long *a = sleeper->arguments;
+    struct rusage usage;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, DEADLINE_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    sleeper->tid = syscall(SYS_gettid);
+    sleeper->started_ns = monotonic_ns();
+    atomic_store(&sleeper->announced, 1);
+    sleeper->result = kernel_result(syscall(sleeper->number, a[0], a[1], a[2], a[3], a[4], a[5]));
+    sleeper->ended_ns = monotonic_ns();
+    sleeper->switches = getrusage(RUSAGE_THREAD, &usage) == -1 ? -1 : usage.ru_nvcsw;
+    atomic_store(&sleeper->done, 1);
+    syscall(SYS_futex, &sleeper->done, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    return NULL;
+}
+
+/* Returns NULL, and an errno, if there can be no thread. */
+static struct sleeper *sleeper_start(long number, const long *arguments, long *error)
+{
+    struct sleeper *sleeper = NULL;
+    pthread_attr_t attributes;
+    int problem = pthread_attr_init(&attributes);
+    if (problem == 0) {
+        sleeper = calloc(1, sizeof *sleeper);
+        problem = sleeper ? pthread_attr_setstacksize(&attributes, SLEEPER_STACK) : ENOMEM;
+        if (problem == 0) {
+            sleeper->number = number;
+            memcpy(sleeper->arguments, arguments, sizeof sleeper->arguments);
+            problem = pthread_create(&sleeper->thread, &attributes, sleeper_main, sleeper);
+        }
+        pthread_attr_destroy(&attributes);
+    }
+    if (problem) {
+        free(sleeper);
+        sleeper = NULL;
+    }
+    *error = problem;
+    return sleeper;
+}
+
+static void await_announcement(struct sleeper *sleeper)
+{
+    while (!atomic_load(&sleeper->announced))
+        sched_yield();
+}
+
+static long sleeper_tid(struct sleeper *sleeper)
+{
+    await_announcement(sleeper);
+    return sleeper->tid;
+}
+
+static long sleeper_done(struct sleeper *sleeper)
+{
+    return atomic_load(&sleeper->done);
+}
+
+/* Reads one of a thread's files in /proc; returns its size, or -ESRCH for a thread that is no more. */
+static long read_of_thread(int tid, const char *name, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd == -1)
+        return errno == ENOENT ? -ESRCH : -errno;
+    long got = kernel_result(read(fd, text, size - 1));
+    close(fd);
+    if (got >= 0)
+        text[got] = '\0';
+    return got;
+}
+
+/* The state letter of proc(5) stat; 'X' for a thread that is no more. */
+static long thread_state(int tid)
+{
+    char text[512];
+    long got = read_of_thread(tid, "stat", text, sizeof text);
+    if (got < 0)
+        return got == -ESRCH ? 'X' : got;
+    const char *name_end = strrchr(text, ')'); /* the thread's name may hold anything, brackets too */
+    return name_end && name_end[1] == ' ' ? name_end[2] : -ENODATA;
+}
+
+static long thread_switches(int tid)
+{
+    char text[4096];
+    long got = read_of_thread(tid, "status", text, sizeof text);
+    if (got < 0)
+        return got;
+    static const char key[] = "\nvoluntary_ctxt_switches:";
+    const char *line = strstr(text, key);
+    return line ? atol(line + sizeof key - 1) : -ENODATA;
+}
+
+/* Returns 1 once the kernel says that it sleeps, 0 if its call is over, -EINTR past the deadline. */
+static long sleeper_await_asleep(struct sleeper *sleeper)
+{
+    await_announcement(sleeper);
+    while (!sleeper_done(sleeper)) {
+        long state = thread_state(sleeper->tid);
+        if (state < 0)
+            return state;
+        if (state == 'S' && !sleeper_done(sleeper))
+            return 1;
+        if (deadline_expired())
+            return -EINTR;
+        sched_yield();
+    }
+    return 0;
+}
+
+/* Each time that it is asleep it is sent a signal that has a handler, until its call is over. */
+static long sleeper_interrupt(struct sleeper *sleeper)
+{
+    long result;
+    while ((result = sleeper_await_asleep(sleeper)) == 1) {
+        if (syscall(SYS_tgkill, getpid(), sleeper->tid, DEADLINE_SIGNAL) == -1)
+            return -errno;
+        sched_yield();
+    }
+    return result;
+}
+
+/* Returns 0 when its call is over, -EINTR past the deadline. */
+static long sleeper_wait(struct sleeper *sleeper)
+{
+    while (!sleeper_done(sleeper)) {
+        if (syscall(SYS_futex, &sleeper->done, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0) == -1 && errno != EAGAIN &&
+            errno != EINTR)
+            return -errno;
+        if (deadline_expired())
+            return -EINTR;
+    }
+    return 0;
+}
+
+/* Its result, when its call began and ended (CLOCK_MONOTONIC), and how often the thread has gone to sleep. */
+static void sleeper_outcome(struct sleeper *sleeper, int64_t *outcome)
+{
+    outcome[0] = sleeper->result;
+    outcome[1] = sleeper->started_ns;
+    outcome[2] = sleeper->ended_ns;
+    outcome[3] = sleeper->switches;
+}
+
+/* Frees a sleeper whose call is over. pthread_join returns when the thread gives up its memory (mm_release), which is before
+ * /proc forgets it (release_task). */
+static long sleeper_join(struct sleeper *sleeper)
+{
+    int problem = pthread_join(sleeper->thread, NULL);
+    if (problem)
+        return -problem;
+    while (syscall(SYS_tgkill, getpid(), sleeper->tid, 0) == 0)
+        sched_yield();
+    free(sleeper);
+    return 0;
+}
+
+static _Atomic uint64_t mask_to_add;
+static atomic_int mask_added;
+
+/* What the context holds when a handler returns becomes the thread's mask (sigreturn(2)). */
+static void mask_handler(int signo, siginfo_t *info, void *context)
+{
+    uint64_t mask;
+    (void)signo, (void)info;
+    memcpy(&mask, &((ucontext_t *)context)->uc_sigmask, sizeof mask);
+    mask |= atomic_load(&mask_to_add);
+    memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
+    atomic_store(&mask_added, 1);
+}
+
+__attribute__((constructor)) static void prepare_masks(void)
+{
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART, .sa_sigaction = mask_handler};
+    sigaction(MASK_SIGNAL, &action, NULL);
+}
+
+/* Returns 1 if it has the mask, 0 if it is no more, -EINTR past the deadline. */
+static long add_mask(int tid)
+{
+    int pid = getpid();
+    atomic_store(&mask_added, 0);
+    if (syscall(SYS_tgkill, pid, tid, MASK_SIGNAL) == -1)
+        return errno == ESRCH ? 0 : -errno;
+    while (!atomic_load(&mask_added)) {
+        if (syscall(SYS_tgkill, pid, tid, 0) == -1)
+            return 0;
+        if (deadline_expired())
+            return -EINTR;
+        sched_yield();
+    }
+    return 1;
+}
+
+/* The next thread that isn't in the list; 0 if there is none. */
+static long next_thread(const int *list, int count)
+{
+    long found = 0;
+    DIR *threads = opendir("/proc/self/task");
+    if (!threads)
+        return -errno;
+    for (struct dirent *entry; !found && (entry = readdir(threads));) {
+        found = atol(entry->d_name);
+        for (int i = 0; i < count; i++)
+            if (list[i] == found)
+                found = 0;
+    }
+    closedir(threads);
+    return found;
+}
+
+/* Returns how many threads have the mask now. Threads that start meanwhile are found too: the list is read until it holds
+ * nobody new. */
+static long block_in_other_threads(uint64_t mask)
+{
+    enum { MOST = 4096 };
+    int list[MOST], count = 0;
+    long tid, result, reached = 0;
+    atomic_store(&mask_to_add, mask);
+    list[count++] = syscall(SYS_gettid);
+    while ((tid = next_thread(list, count)) > 0) {
+        if ((result = add_mask(tid)) < 0)
+            return result;
+        if (count == MOST)
+            return -EOVERFLOW;
+        reached += result;
+        list[count++] = tid;
+    }
+    return tid < 0 ? tid : reached;
+}

@@ -1,0 +1,58 @@
+"""A forked child that holds what its parent held, never runs Python, and makes the calls it is told to make."""
+
+from __future__ import annotations
+
+from native._native import ffi, lib
+from native.constants import SIGKILL
+from native.descriptors import close
+from native.signals import kill
+from native.trace import checked, done
+
+ECHILD = 10
+
+
+class Child:
+    """A child of this process, which dies with the thread that made it (PR_SET_PDEATHSIG). Exit it or kill it, to reap it."""
+
+    def __init__(self) -> None:
+        self._ends = ffi.new("int[2]")
+        self.pid = done("fork", (), lib.child_fork(self._ends))
+        self._reaped = False
+
+    def call(self, name: str, number: int, *arguments: int) -> int:
+        """Have it make a system call with integers for arguments; returns the result. Raises CallError, DeadlineExpired."""
+        result = ffi.new("long *")
+        words = ffi.new("long[6]", list(arguments))
+        checked(f"child: {name}", arguments, lib.child_call(self._ends, number, words, result))
+        return done(f"child: {name}", arguments, result[0])
+
+    def close(self, fd: int) -> None:
+        """Have it close its copy of a descriptor; when this returns, it has."""
+        self.call("close", lib.SYS_close, fd)
+
+    def exit(self) -> None:
+        """Have it end, which closes all it holds, and reap it."""
+        if not self._reaped:
+            self._hang_up()
+            self._reap()
+
+    def kill(self) -> None:
+        """Kill it, and reap it."""
+        if not self._reaped:
+            kill(self.pid, SIGKILL)
+            self._hang_up()
+            self._reap()
+
+    def _hang_up(self) -> None:
+        for end in self._ends:
+            close(end)
+
+    def _reap(self) -> None:
+        status = ffi.new("int *")
+        done("waitpid", (self.pid,), lib.child_reap(self.pid, status))
+        self._reaped = True
+
+
+def fork_child() -> Child:
+    """fork(2). The child gets copies of all descriptors; it blocks the signals that the caller blocks."""
+    return Child()

@@ -1,0 +1,26 @@
+"""What the commands share: the arguments that name records, and reading them with their warnings on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from reports.record import Run, read
+from reports.visible import visible
+
+
+def add_records(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name records."""
+    parser.add_argument(
+        "records", nargs="+", type=Path, metavar="FILE", help="a record; runs of all files stand side by side"
+    )
+
+
+def read_records(arguments: argparse.Namespace) -> list[Run]:
+    """The runs of the records that are named. What they lack is said once, as a warning. Raises RecordError."""
+    runs = read(arguments.records)
+    for run in runs:
+        for warning in run.warnings:
+            print(visible(f"warning: {run.path}: run {run.head.run}: {warning}"), file=sys.stderr)
+    return runs

@@ -1,0 +1,191 @@
+"""Writing a record while pytest runs: the controller's side, the same with and without xdist.
+
+Owns the order of the record's lines, the account of outcomes, recorded deviations, and what the terminal says at the end. It
+gets lines as plain data from pytest's reports (`report.sockwake`), and knows neither cases nor the kernel.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.record import OUTCOMES, Writer, in_words
+
+Line = dict[str, Any]
+
+STATUS = {
+    "PASS": ("passed", ".", "PASS"),
+    "FAIL": ("failed", "F", "FAIL"),
+    "ERROR": ("error", "E", "ERROR"),
+    "SKIP": ("skipped", "s", "SKIP"),
+    "DONE": ("measured", "m", "DONE"),
+}
+"""How pytest's terminal shows an outcome: category, letter, word."""
+
+SLOW_NS = 500_000_000
+"""A case that takes longer is named in the summary."""
+
+
+class Recording:
+    """One run's record. Without a file it still keeps the account, and so decides the exit code."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        head: Callable[[list[str]], Iterable[Line]],
+        deviations: dict[tuple[str, str], dict[str, str]],
+        last_words: Path | None = None,
+    ) -> None:
+        self._writer = Writer(path) if path else None
+        self._path = path
+        self._head = head
+        self._deviations = deviations
+        self._last_words = last_words
+        self._run = ""
+        self._planned: list[str] = []
+        self._running: dict[str, Line] = {}
+        self._lines: dict[str, Line] = {}
+        self._reason = "finished"
+        self._unseen: list[tuple[str, str]] = []
+
+    # The lines, in their order
+
+    def begin(self, planned: list[str]) -> None:
+        """Write the run line and the clauses, once it is known what is planned."""
+        if self._planned or not planned:
+            return
+        self._planned = planned
+        for line in self._head(planned):
+            self._run = line.get("run", self._run)
+            self._write(line)
+
+    def case(self, line: Line) -> None:
+        """Write a case's line; a recorded deviation is named on it."""
+        if line["case"] in self._lines:
+            return
+        deviation = self._deviations.get((line["case"], line["verdict"])) if line["outcome"] == "FAIL" else None
+        if deviation:
+            line = line | {"deviation": deviation}
+        self._lines[line["case"]] = line
+        self._running.pop(line["case"], None)
+        self._write(line)
+
+    def give_up(self, line: Line) -> None:
+        """A case that nothing could end takes this process with it: write it, and the end."""
+        self.case(line)
+        self._reason = "deadline"
+        self.finish()
+
+    def finish(self) -> None:
+        """Write the end line; the counts are of all that was planned."""
+        if self._planned:
+            self._write({"type": "end", "run": self._run, "reason": self._reason, "counts": self.counts()})
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+
+    def counts(self) -> dict[str, int]:
+        """How many of the planned cases came out how; they always add up."""
+        counted = Counter(line["outcome"] for line in self._lines.values())
+        counted["MISS"] = len(self._planned) - sum(counted.values())
+        return {outcome: counted[outcome] for outcome in OUTCOMES}
+
+    def _write(self, line: Line) -> None:
+        if self._writer:
+            self._writer.write(line)
+
+    # pytest's hooks
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Without xdist, what is planned is what was collected."""
+        if not session.config.getoption("collectonly"):
+            self.begin([item.nodeid for item in session.items if "clause" in item.keywords])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
+        """Under xdist, it is what the first worker has collected."""
+        self.begin(list(ids))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the line that a report carries; a report without one that ends a case says that its worker died."""
+        text = getattr(report, "sockwake", None)
+        if text is None:
+            if report.when == "???" and report.nodeid in self._running:
+                self.case(self._died(report.nodeid))
+            return
+        line = json.loads(text)
+        if line["type"] == "start":
+            self._running[line["case"]] = line
+            self._write(line)
+        else:
+            self.case(line)
+
+    def _died(self, case: str) -> Line:
+        """The line of a case whose worker is gone: its own last words, else that it died."""
+        for path in sorted(self._last_words.glob("*.json")) if self._last_words else ():
+            line: Line = json.loads(path.read_text())
+            if line["case"] == case:
+                return line
+        start = self._running[case]
+        return {
+            **{key: start[key] for key in ("run", "worker", "clause", "case", "family", "level")},
+            "type": "case",
+            "outcome": "ERROR",
+            "verdict": "",
+            "reason": f"the worker {start['worker']} died while it ran this case",
+            "deviation": None,
+            "expected": None,
+            "observed": None,
+            "duration_ns": 0,
+        }
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Show outcomes by their own names; a recorded deviation isn't news."""
+        outcome = getattr(report, "sockwake_outcome", None)
+        if outcome is None:
+            return None
+        line = self._lines.get(report.nodeid)
+        if line and line["deviation"]:
+            return "deviating", "d", "DEVIATION"
+        return STATUS[outcome]
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Ctrl-C: what hasn't run is MISS, and the end says why."""
+        self._reason = "interrupted"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
+        """Decide the exit code from the account, not from pytest's."""
+        counts = self.counts()
+        if counts["MISS"] and self._reason == "finished" and (session.shouldstop or session.shouldfail):
+            self._reason = "interrupted"
+        selected = set(self._planned)
+        seen = {(line["case"], line["verdict"]) for line in self._lines.values() if line["deviation"]}
+        self._unseen = [key for key in self._deviations if key[0] in selected and key not in seen]
+        news = [line for line in self._lines.values() if line["outcome"] == "FAIL" and not line["deviation"]]
+        if self._planned and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            bad = news or counts["ERROR"] or counts["MISS"] or self._unseen
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED if bad else pytest.ExitCode.OK
+        self.finish()
+        return (yield)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Totals in words, slow cases and vanished deviations by name, and where the record is."""
+        if not self._planned:
+            return
+        write = terminalreporter.write_line
+        terminalreporter.section("sockwake")
+        for line in self._lines.values():
+            if line["duration_ns"] > SLOW_NS:
+                write(f"slow: {line['case']} took {line['duration_ns'] / 1e9:.2f} s")
+        for case, verdict in self._unseen:
+            write(f"a recorded deviation is no longer seen: {case}: {verdict}", red=True)
+        write(in_words(self.counts()))
+        if self._path:
+            write(f"record: {self._path}")

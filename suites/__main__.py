@@ -1,0 +1,120 @@
+"""`python -m suites`: explain a clause, or judge a record's observations again under today's specification."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from suites.catalogue import all_cases
+from suites.clauses import Specification, SpecificationError, load
+from suites.execution import linux_version
+from suites.judge import judge
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code: 0, and 2 for what can't be used."""
+    parser = argparse.ArgumentParser(prog="python -m suites", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    explained = commands.add_parser("explain", help="print what a clause says, what it expects, and the case that drives it")
+    explained.add_argument("clause", help="the clause's id")
+    judged = commands.add_parser("judge", help="judge recorded observations again under today's specification")
+    judged.add_argument("records", nargs="+", type=Path, metavar="FILE", help="records")
+    judged.add_argument("-o", dest="out", required=True, type=Path, metavar="NEW", help="where the new record goes")
+    options = parser.parse_args(argv)
+    try:
+        specification = load()
+        if options.command == "explain":
+            print(explain(specification, options.clause))
+        else:
+            judge_again(specification, options.records, options.out)
+    except (SpecificationError, OSError) as error:
+        print(f"sockwake: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def explain(specification: Specification, name: str) -> str:
+    """A clause in words, as it stands in the specification."""
+    clause = specification.clause(name)
+    said = [f"{clause.id} ({clause.level}): {clause.title}", "", textwrap.fill(clause.text, 100), ""]
+    for word, values in (
+        ("claims", clause.claims),
+        ("covers", clause.covers),
+        ("references", clause.refs),
+        ("kernel path", clause.path),
+        ("families", clause.families),
+        ("variants", clause.variants),
+        ("needs", clause.needs),
+    ):
+        if values:
+            said.append(textwrap.fill(f"{word}: {', '.join(values)}", 100, subsequent_indent="  "))
+    for moment, stated in clause.expect.items():
+        said += ["", f"at {moment}:", *(f"  {key} = {json.dumps(value)}" for key, value in stated.items())]
+    for change in clause.changes:
+        said += ["", f"from {' or '.join(change.since)} on: {change.why}"]
+        said += [f"  at {moment}: {json.dumps(stated)}" for moment, stated in change.expect.items()]
+    said += [f"\n{source.module}:\n\n{source.text}" for source in all_cases() if source.clause == name]
+    return "\n".join(said)
+
+
+def judge_again(specification: Specification, records: list[Path], out: Path) -> None:
+    """Write a new record in which every recorded observation has today's outcome and verdict."""
+    if out.exists() and not _is_record(out):
+        raise SpecificationError(f"{out} isn't a sockwake record and is left as it is: name another file")
+    lines = [line for path in records for line in _judged(specification, path)]
+    out.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+
+
+def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]]:
+    kernel: tuple[int, ...] | None = None
+    planned = 0
+    counts: Counter[str] = Counter()
+    for line in _lines(path):
+        match line.get("type"):
+            case "run":
+                facts = line["kernel"]
+                kernel = linux_version(facts["release"]) if facts["implementation"] == "Linux" else None
+                planned = len(line["planned"])
+                line = line | {"specification": specification.sha256}
+            case "case":
+                line = _judged_case(specification, line, kernel)
+                counts[line["outcome"]] += 1
+            case "end":
+                counts["MISS"] = planned - sum(counts.values())
+                line = line | {"counts": {outcome: counts[outcome] for outcome in line["counts"]}}
+        yield line
+
+
+def _judged_case(specification: Specification, line: dict[str, Any], kernel: tuple[int, ...] | None) -> dict[str, Any]:
+    if line["outcome"] not in ("PASS", "FAIL") or not line["observed"] or line["verdict"].startswith("hung"):
+        return line
+    family, _, variant = line["case"].rpartition("[")[2].removesuffix("]").partition(f"{line['family']}-")
+    clause = specification.clause(line["clause"])
+    expected = specification.expectation(clause, line["family"], variant or None, kernel)
+    outcome, verdict = judge(expected, line["observed"])
+    return line | {"expected": expected, "outcome": outcome, "verdict": verdict, "level": clause.level}
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    for number, text in enumerate(path.read_text().splitlines(), 1):
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            print(f"sockwake: {path}: line {number} isn't whole and is left out", file=sys.stderr)
+            continue
+        yield line
+
+
+def _is_record(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.readline().startswith(b'{"type":"run"') or path.stat().st_size == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""SOCK_WAKE_WAITD: who waits for data in a receiving call is woken, and isn't signalled as well."""
+
+from native import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, SHUT_WR, close, linger, recv, shutdown
+
+from suites.catalogue import clause
+from suites.lab.case import INPUT, Case, attempt
+
+
+@clause("waitd.receiver.suppresses")
+def test_blocked_receiver_takes_the_data_and_no_signal_is_sent(case: Case) -> None:
+    """The mark is the receiver's: with it gone, the next byte signals."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    case.sleep(case.variant, sock, 1, name="receiver")
+
+    case.deliver(b"x")
+    case.at("delivered")
+    case.deliver(b"y")
+
+    case.at("next")
+
+
+@clause("waitd.peeker.suppresses")
+def test_blocked_peeker_sees_the_data_and_no_signal_is_sent(case: Case) -> None:
+    """MSG_PEEK waits like any other receive."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    case.sleep("recv", sock, 1, MSG_PEEK, name="receiver")
+
+    case.deliver(b"x")
+
+    case.at("delivered")
+
+
+@clause("waitd.waitall.suppresses")
+def test_receiver_of_three_bytes_sleeps_through_two_without_a_signal(case: Case) -> None:
+    """MSG_WAITALL sets the mark anew for each part."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    case.sleep("recv", sock, 3, MSG_WAITALL, name="receiver")
+
+    case.deliver(b"a")
+    case.at("first")
+    case.deliver(b"b")
+    case.at("second")
+    case.deliver(b"c")
+
+    case.at("complete")
+
+
+@clause("waitd.receiver.signals")
+def test_blocked_datagram_receiver_is_woken_and_signalled(case: Case) -> None:
+    """__skb_wait_for_more_packets sets no mark."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    case.sleep(case.variant, sock, 1, name="receiver")
+
+    case.deliver(b"x")
+
+    case.at("delivered")
+
+
+@clause("waitd.poller.signals")
+def test_blocked_poller_is_woken_and_the_owner_signalled(case: Case) -> None:
+    """One event serves both queues, the sleepers' and the subscribers'."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    case.sleep(case.variant, sock, INPUT)
+
+    case.deliver(b"x")
+
+    case.at("delivered")
+
+
+@clause("waitd.end.suppressed")
+def test_end_of_stream_wakes_a_blocked_receiver_without_a_signal(case: Case) -> None:
+    """tcp_fin and unix_shutdown tell the end by WAITD."""
+    sock, peer = case.pair()
+    case.arm(sock)
+    case.sleep("recv", sock, 1, name="receiver")
+
+    shutdown(peer, SHUT_WR)
+
+    case.at("shut")
+
+
+@clause("waitd.end.signals_twice")
+def test_fin_signals_readable_twice(case: Case) -> None:
+    """Once from tcp_fin, once because a finished stream is readable."""
+    sock, peer = case.pair()
+    case.arm(sock)
+
+    shutdown(peer, SHUT_WR)
+
+    case.at("shut")
+
+
+@clause("waitd.end.signals_once")
+def test_unix_shutdown_signals_readable_once(case: Case) -> None:
+    """unix_shutdown wakes sleepers with the state change, which signals nothing, and subscribers with POLL_IN."""
+    sock, peer = case.pair()
+    case.arm(sock)
+
+    shutdown(peer, SHUT_WR)
+
+    case.at("shut")
+
+
+@clause("waitd.reset.signals")
+def test_reset_signals_although_a_receiver_is_blocked(case: Case) -> None:
+    """The receiver takes the error, so SO_ERROR has none left."""
+    sock, peer = case.pair()
+    case.arm(sock)
+    case.sleep("recv", sock, 1, name="receiver")
+
+    linger(peer, 1, 0)
+    close(peer)
+
+    case.at("reset")
+
+
+@clause("waitd.urgent.signals")
+def test_urgent_byte_signals_although_a_receiver_is_blocked(case: Case) -> None:
+    """SIGURG goes to the owner whatever O_ASYNC says; the armed signal tells POLL_PRI."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    case.sleep("recv", sock, 1, name="receiver")
+
+    case.deliver(b"u", MSG_OOB)
+
+    case.at("urgent")
+
+
+@clause("waitd.interrupted.signals")
+def test_interrupted_receiver_leaves_no_mark(case: Case) -> None:
+    """EINTR ends the wait like data does."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    receiver = case.sleep("recv", sock, 1, name="receiver")
+
+    receiver.interrupt()
+    case.at("interrupted")
+    case.deliver(b"x")
+
+    case.at("next")
+
+
+@clause("waitd.late_arming.signals")
+def test_receiver_asleep_before_arming_is_signalled(case: Case) -> None:
+    """sk_set_bit does nothing on a socket without O_ASYNC."""
+    sock, _ = case.pair()
+    case.sleep("recv", sock, 1, name="receiver")
+    case.arm(sock)
+
+    case.deliver(b"x")
+
+    case.at("delivered")
+
+
+@clause("waitd.stuck_mark.suppresses")
+def test_mark_outlives_a_receiver_whose_socket_was_disarmed(case: Case) -> None:
+    """sk_clear_bit does nothing on a socket without O_ASYNC either."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    case.sleep("recv", sock, 1, name="receiver")
+
+    case.disarm(sock)
+    case.deliver(b"x")
+    case.at("returned")
+    case.arm(sock)
+    case.deliver(b"y")
+    case.at("rearmed", recv=attempt(recv, sock, 1, MSG_DONTWAIT))
+    case.sleep("recv", sock, 1, name="receiver")
+    case.deliver(b"z")
+    case.at("waited")
+    case.deliver(b"x")
+
+    case.at("healed")

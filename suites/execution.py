@@ -1,0 +1,424 @@
+"""A run's cases: which ones are selected, how one is executed, and what comes of it as a line of the record.
+
+Owns selection, capabilities, the deadline, the way from a case to its outcome, and deviations. Writes no file: what it finds
+travels as plain data on pytest's reports (`report.sockwake`), so it is the same with and without xdist.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from native import CallError, DeadlineExpired, deadline_start, deadline_stop
+
+from suites import catalogue
+from suites.clauses import Clause, Specification, SpecificationError, read_toml
+from suites.judge import judge
+from suites.lab.capabilities import Found
+from suites.lab.case import Case, LabError
+from suites.lab.families import FAMILIES
+from suites.lab.lab import Lab
+from suites.lab.links import LinksError
+
+NS = 1_000_000_000
+GRACE = 2
+"""A case that its deadline didn't end is given up after this many deadlines, and the process with it."""
+
+DEVIATIONS = Path(__file__).parent / "deviations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line asks for, as it also travels to xdist's workers."""
+
+    target: str
+    deadline: float
+    repeat: int
+    clauses: tuple[str, ...]
+    families: tuple[str, ...]
+    as_kernel: str | None
+    run: str
+    found: Found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What one item of pytest's puts in front of the kernel."""
+
+    clause: Clause
+    family: str
+    variant: str | None
+
+
+def new_run_id() -> str:
+    """An id that no other run has."""
+    return uuid.uuid4().hex[:12]
+
+
+def linux_version(release: str) -> tuple[int, ...] | None:
+    """The version in a kernel's release, (6, 12, 107); None where what runs isn't Linux or says no version."""
+    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", release)
+    return tuple(int(part or 0) for part in match.groups()) if match else None
+
+
+def kernel_facts() -> dict[str, str]:
+    """What runs here, as it calls itself."""
+    system = platform.uname()
+    proc_version = Path("/proc/version").read_text()
+    implementation = "gVisor" if "gVisor" in system.version + proc_version else system.system
+    return {
+        "release": system.release,
+        "version": system.version,
+        "machine": system.machine,
+        "implementation": implementation,
+    }
+
+
+def judged_version(settings: Settings) -> tuple[int, ...] | None:
+    """As which kernel outcomes are judged: --as-kernel, else this Linux's version, else the newest text (None)."""
+    if settings.as_kernel:
+        return linux_version(settings.as_kernel)
+    facts = kernel_facts()
+    return linux_version(facts["release"]) if facts["implementation"] == "Linux" else None
+
+
+def run_line(settings: Settings, specification: Specification, planned: list[str], argv: list[str]) -> dict[str, Any]:
+    """The first line of a record."""
+    return {
+        "type": "run",
+        "record": 1,
+        "run": settings.run,
+        "target": settings.target,
+        "kernel": kernel_facts(),
+        "specification": specification.sha256,
+        "capabilities": settings.found["capabilities"],
+        "sysctls": settings.found["sysctls"],
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("sockwake", "cffi", "pytest", "pytest-xdist")},
+        },
+        "argv": argv,
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "planned": planned,
+    }
+
+
+def clause_lines(settings: Settings, specification: Specification, planned: list[str]) -> Iterator[dict[str, Any]]:
+    """A line for each clause that the planned cases stand for, in the order in which they are first met."""
+    sources = {source.clause: source for source in map(catalogue.source_of, planned) if source}
+    for name, source in sources.items():
+        clause = specification.clause(name)
+        yield {
+            "type": "clause",
+            "run": settings.run,
+            "id": clause.id,
+            "title": clause.title,
+            "text": clause.text,
+            "level": clause.level,
+            "claims": list(clause.claims),
+            "covers": [*clause.claims, *clause.covers],
+            "refs": list(clause.refs),
+            "path": list(clause.path),
+            "families": list(clause.families),
+            "needs": list(clause.needs),
+            "timer": clause.timer,
+            "unjudged": dict(clause.unjudged),
+            "source": source.text,
+            "module": source.module,
+        }
+
+
+def load_deviations(target: str) -> dict[tuple[str, str], dict[str, str]]:
+    """The recorded deviations of a target, keyed by case and verdict."""
+    path = DEVIATIONS / f"{target}.toml"
+    if not path.exists():
+        return {}
+    deviations = {}
+    for number, table in enumerate(read_toml(path).get("deviation", []), 1):
+        missing = {"case", "verdict", "cause", "reason"} - set(table)
+        if missing:
+            raise SpecificationError(f"{path.name}: deviation {number}: {', '.join(sorted(missing))} is missing")
+        deviations[table["case"], table["verdict"]] = {"cause": table["cause"], "reason": table["reason"]}
+    return deviations
+
+
+class Execution:
+    """The part of a run that happens where the cases are: in pytest's process, or in each of xdist's workers."""
+
+    def __init__(
+        self, settings: Settings, specification: Specification, worker: str, give_up: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.settings = settings
+        self.specification = specification
+        self.worker = worker
+        self.lab: Lab | None = None
+        self._give_up = give_up
+        self._kernel = judged_version(settings)
+        self._expected: dict[tuple[str, str, str | None], dict[str, Any]] = {}
+        self._current: tuple[pytest.Item, Case, float] | None = None
+
+    # Which cases there are
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """A case for each family of its clause, and for each variant."""
+        marker = metafunc.definition.get_closest_marker("clause")
+        if marker is None or "case" not in metafunc.fixturenames:
+            return
+        try:
+            clause = self.specification.clause(*marker.args)
+        except SpecificationError as error:
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
+        planned, names = [], []
+        for family in clause.families:
+            if family not in FAMILIES:
+                raise pytest.UsageError(f"{clause.file}: clause {clause.id}: families: there is no family {family!r}")
+            for variant in clause.variants or (None,):
+                planned.append(Planned(clause=clause, family=family, variant=variant))
+                names.append(f"{family}-{variant}" if variant else family)
+        metafunc.parametrize("case", planned, ids=names, indirect=True)
+
+    @pytest.fixture
+    def case(self, request: pytest.FixtureRequest) -> Planned:
+        """What is planned; `pytest_pyfunc_call` makes the real thing of it, so that nothing happens before the start line."""
+        planned: Planned = request.param
+        return planned
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Keep what --clause and --family name; the sanity cases stand first and last."""
+        chosen, families = set(self.settings.clauses), set(self.settings.families)
+        kept, dropped = [], []
+        for item in items:
+            planned = planned_of(item)
+            wanted = planned is None or (
+                (not chosen or planned.clause.id in chosen) and (not families or planned.family in families)
+            )
+            (kept if wanted else dropped).append(item)
+        if dropped:
+            config.hook.pytest_deselected(items=dropped)
+        kept.sort(key=_place)
+        items[:] = kept
+
+    # How one is executed
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """Drive, observe and judge one case; what comes of it is left on the item."""
+        planned = planned_of(pyfuncitem)
+        if planned is None:
+            return None
+        began = time.monotonic_ns()
+        line: dict[str, Any] = {}
+        for _ in range(self.settings.repeat):
+            line = self._execute(pyfuncitem, planned)
+            if line["outcome"] not in ("PASS", "DONE"):
+                break
+        line["duration_ns"] = time.monotonic_ns() - began
+        pyfuncitem.stash[LINE] = line
+        return True
+
+    def _execute(self, item: pytest.Function, planned: Planned) -> dict[str, Any]:
+        clause = planned.clause
+        expected = self._expectation(planned)
+        line = self._blank(item, planned, expected)
+        missing = self._missing(planned)
+        if missing:
+            return line | {"outcome": "SKIP", "reason": missing}
+        if self.lab is None:
+            self.lab = Lab(int(re.sub(r"\D", "", self.worker) or 0))
+            threading.Thread(target=self._watch, daemon=True).start()
+            self.lab.settle()
+        case = Case(self.lab, clause, FAMILIES[planned.family], planned.variant, expected)
+        deadline_start(int(self.settings.deadline * NS))
+        self._current = item, case, time.monotonic()
+        case.begin()
+        try:
+            item.obj(case)
+        except Exception as error:
+            line |= self._broken(case, error)
+            line["observed"] = case.observed()
+        else:
+            line["observed"] = observed = case.observed()
+            if clause.level == "open":
+                line["outcome"] = "DONE"
+            else:
+                line["outcome"], line["verdict"] = judge(expected, observed)
+        self._clean_up(case, line)
+        return line
+
+    def _clean_up(self, case: Case, line: dict[str, Any]) -> None:
+        assert self.lab is not None
+        deadline_start(int(self.settings.deadline * NS))
+        problems = []
+        try:
+            case.end()
+        except (CallError, DeadlineExpired, LabError, LinksError) as error:
+            problems.append(f"cleaning up failed: {_describe(error)}")
+        deadline_stop()
+        self._current = None
+        leaks = self.lab.leaks()
+        if leaks:
+            problems.append(f"the case leaves something behind: {', '.join(leaks)}")
+        if problems:
+            before = f" (its outcome was {line['outcome']}: {line['verdict'] or line['reason']})"
+            line["reason"] = "; ".join(problems) + (before if line["outcome"] != "PASS" else "")
+            line["outcome"] = "ERROR"
+
+    def _broken(self, case: Case, error: Exception) -> dict[str, Any]:
+        """The outcome of a case that didn't come to its end."""
+        ours = case.arranging > 0
+        if isinstance(error, DeadlineExpired):
+            what = f"hung in {error.call}"
+            waited = f"it waited for {_describe(error)} until the deadline of {self.settings.deadline:g} s; "
+            reason = f"{waited}sleepers: {case.waiting_for()}"
+            return {"outcome": "ERROR" if ours else "FAIL", "verdict": "" if ours else what, "reason": reason}
+        if isinstance(error, CallError) and not ours:
+            return {"outcome": "FAIL", "verdict": f"{error.call} failed with {error.name}", "reason": ""}
+        if isinstance(error, (CallError, LabError, LinksError)):
+            return {"outcome": "ERROR", "reason": f"the set-up failed: {_describe(error)}"}
+        return {"outcome": "ERROR", "reason": "".join(traceback.format_exception(error)[-6:]).strip()}
+
+    def _expectation(self, planned: Planned) -> dict[str, Any]:
+        key = planned.clause.id, planned.family, planned.variant
+        if key not in self._expected:
+            self._expected[key] = self.specification.expectation(
+                planned.clause, planned.family, planned.variant, self._kernel
+            )
+        return self._expected[key]
+
+    def _missing(self, planned: Planned) -> str | None:
+        capabilities = self.settings.found["capabilities"]
+        for name in (*FAMILIES[planned.family].needs, *self.specification.needs(planned.clause, planned.family)):
+            if name not in capabilities:
+                raise pytest.UsageError(f"clause {planned.clause.id}: needs: there is no probe for {name!r}")
+            if not capabilities[name]["ok"]:
+                return f"needs {name}: {capabilities[name]['how']}"
+        return None
+
+    def _blank(self, item: pytest.Item, planned: Planned, expected: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "case",
+            "run": self.settings.run,
+            "worker": self.worker,
+            "clause": planned.clause.id,
+            "case": item.nodeid,
+            "family": planned.family,
+            "level": planned.clause.level,
+            "outcome": "ERROR",
+            "verdict": "",
+            "reason": "",
+            "deviation": None,
+            "expected": expected,
+            "observed": None,
+            "duration_ns": 0,
+        }
+
+    def _watch(self) -> None:
+        """Past the second deadline Python can do nothing for the call that hangs: say so, and leave."""
+        limit = self.settings.deadline * GRACE
+        pause = threading.Event()
+        while not pause.wait(min(1.0, limit / 4)):
+            current = self._current
+            if current and time.monotonic() - current[2] > limit + self.settings.deadline:
+                item, case, _ = current
+                planned = planned_of(item)
+                assert planned is not None
+                ours = case.arranging > 0
+                line = self._blank(item, planned, self._expectation(planned)) | {
+                    "outcome": "ERROR" if ours else "FAIL",
+                    "verdict": "" if ours else "hung, and no signal could end it",
+                    "reason": f"the process was given up with it; sleepers: {case.waiting_for()}",
+                    "observed": case.observed(),
+                    "duration_ns": int((time.monotonic() - current[2]) * NS),
+                }
+                self._give_up(line)
+                os._exit(1)
+
+    # How it travels
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        """Put what came of a case on its report: the start on that of the set-up, the case's line on that of the call."""
+        report: pytest.TestReport = yield
+        planned = planned_of(item)
+        if planned is None:
+            return report
+        if call.when == "setup":
+            start = {
+                "type": "start",
+                "run": self.settings.run,
+                "case": item.nodeid,
+                "clause": planned.clause.id,
+                "family": planned.family,
+                "level": planned.clause.level,
+                "worker": self.worker,
+                "t_ns": time.monotonic_ns(),
+            }
+            report.sockwake = json.dumps(start)  # type: ignore[attr-defined]
+        elif call.when == "call" and LINE in item.stash:
+            line = item.stash[LINE]
+            report.sockwake = json.dumps(line, separators=(",", ":"))  # type: ignore[attr-defined]
+            report.sockwake_outcome = line["outcome"]  # type: ignore[attr-defined]
+            if line["outcome"] == "SKIP":
+                report.outcome = "skipped"
+                report.longrepr = (str(item.path), item.location[1] or 0, line["reason"])
+            elif line["outcome"] in ("FAIL", "ERROR"):
+                report.outcome = "failed"
+                report.longrepr = explanation(line)
+        return report
+
+
+LINE: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+
+
+def planned_of(item: pytest.Item) -> Planned | None:
+    """What an item puts in front of the kernel; None for a test that isn't a case."""
+    callspec = getattr(item, "callspec", None)
+    planned = callspec.params.get("case") if callspec else None
+    return planned if isinstance(planned, Planned) else None
+
+
+def _place(item: pytest.Item) -> int:
+    planned = planned_of(item)
+    if planned is None or not planned.clause.id.startswith("sanity."):
+        return 1
+    return 0 if planned.variant == "first" else 2
+
+
+def _describe(error: Exception) -> str:
+    return f"{error.call}({', '.join(map(str, error.arguments))})" if isinstance(error, DeadlineExpired) else str(error)
+
+
+def explanation(line: dict[str, Any]) -> str:
+    """A failure in the terminal: the verdict, then each difference with what was expected beside what was seen."""
+    said = [f"{line['outcome']}: {text}" for text in (line["verdict"], line["reason"]) if text]
+    if line["verdict"]:
+        said += [f"    {part}" for part in line["verdict"].split("; ")] if "; " in line["verdict"] else []
+    said += [f"clause {line['clause']}, run it again with: pytest '{line['case']}'"]
+    return "\n".join(said)
+
+
+def check_names(specification: Specification, clauses: Iterable[str], families: Iterable[str]) -> None:
+    """Refuse a clause or a family that doesn't exist, naming what is near."""
+    from difflib import get_close_matches
+
+    for name in clauses:
+        specification.clause(name)
+    for name in families:
+        if name not in FAMILIES:
+            near = get_close_matches(name, FAMILIES, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(FAMILIES)}"
+            raise SpecificationError(f"there is no family {name!r}; {hint}")
+

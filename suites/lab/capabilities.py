@@ -1,0 +1,151 @@
+"""What a target can do, found out by trying it, never by asking for its version.
+
+Owns the probes. All run once for a run, in a child process with a namespace of its own, so that a probe that hangs or breaks
+something hurts nobody. A case whose capability is missing is SKIP, with the probe and its error as the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TypedDict
+
+from native import (
+    AF_INET6,
+    CallError,
+    DeadlineExpired,
+    bind,
+    close,
+    connect,
+    deadline_start,
+    fence,
+    getsockname,
+    set_signal,
+    sockaddr_in6,
+    socket,
+    tcp_info,
+)
+
+from suites.lab.families import FAMILIES
+from suites.lab.links import Links, LinksError
+from suites.lab.namespace import NamespaceError, enter_network, sysctls
+from suites.lab.signals import ARMED
+
+PROBE_NS = 10_000_000_000
+"""How long all probes together may take, in ns."""
+
+
+class Capability(TypedDict):
+    """Whether it is there, and how that was found out."""
+
+    ok: bool
+    how: str
+
+
+class Found(TypedDict):
+    """What probing brings back."""
+
+    capabilities: dict[str, Capability]
+    sysctls: dict[str, str]
+
+
+def _ipv6() -> str:
+    fd = socket(AF_INET6, FAMILIES["udp6"].type, 0)
+    bind(fd, sockaddr_in6("::1", 0))
+    connect(fd, getsockname(fd))
+    fence(fd, 1)
+    close(fd)
+    return "a datagram to ::1 came back"
+
+
+def _family(name: str) -> Callable[[], str]:
+    def probe() -> str:
+        for fd in FAMILIES[name].pair():
+            close(fd)
+        return "a pair of sockets was made"
+
+    return probe
+
+
+def _siginfo() -> str:
+    fd, peer = FAMILIES["unix-stream"].pair()
+    set_signal(fd, ARMED)
+    close(fd)
+    close(peer)
+    return "F_SETSIG was accepted on a socket"
+
+
+def _tcp_info() -> str:
+    fd = FAMILIES["tcp4"].socket()
+    tcp_info(fd)
+    close(fd)
+    return "TCP_INFO was read"
+
+
+def _neighbours() -> str:
+    Links().close()
+    return "a veth pair was made and its neighbours can be left unresolved"
+
+
+def _shaper() -> str:
+    links = Links()
+    links.shape()
+    links.close()
+    return "a token bucket filter was put on a veth device"
+
+
+PROBES: dict[str, Callable[[], str]] = {
+    "siginfo": _siginfo,
+    "tcp_info": _tcp_info,
+    "ipv6": _ipv6,
+    "raw": _family("raw4"),
+    "packet": _family("packet"),
+    "netlink": _family("netlink"),
+    "neighbours": _neighbours,
+    "shaper": _shaper,
+}
+
+
+def probe() -> Found:
+    """Try every capability in a child process. Raises NamespaceError if there can be no namespace at all."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        try:
+            os.write(writer, json.dumps(_probe_all()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    if not answer:
+        raise NamespaceError("the kernel ended the process that tried what it can do; its log (dmesg) may say why")
+    found = json.loads(answer)
+    if "refused" in found:
+        raise NamespaceError(found["refused"])
+    return Found(capabilities=found["capabilities"], sysctls=found["sysctls"])
+
+
+def _probe_all() -> object:
+    try:
+        enter_network()
+    except NamespaceError as error:
+        return {"refused": str(error)}
+    deadline_start(PROBE_NS)
+    return {"capabilities": {name: _try(attempt) for name, attempt in PROBES.items()}, "sysctls": sysctls()}
+
+
+def _try(attempt: Callable[[], str]) -> Capability:
+    try:
+        return Capability(ok=True, how=attempt())
+    except (CallError, LinksError) as error:
+        return Capability(ok=False, how=f"tried, and got {error}")
+    except DeadlineExpired as error:
+        return Capability(ok=False, how=f"tried, and it hung in {error.call}")
+    except Exception as error:  # a probe that fails in a way of its own is an answer too, and must name itself
+        print(f"sockwake: probing failed: {error!r}", file=sys.stderr)
+        return Capability(ok=False, how=f"tried, and got {type(error).__name__}: {error}")

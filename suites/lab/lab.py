@@ -1,0 +1,88 @@
+"""The lab: what a worker sets up once, and the check that each case leaves it as it was.
+
+Owns the worker's namespace, CPU, signal mask, fence and the account of what the process holds. Knows no case by name.
+"""
+
+from __future__ import annotations
+
+import os
+
+from native import (
+    AF_INET,
+    SIG_BLOCK,
+    SIGPIPE,
+    SOCK_DGRAM,
+    Census,
+    bind,
+    block_signals_in_other_threads,
+    census,
+    connect,
+    getsockname,
+    sched_getaffinity,
+    sched_setaffinity,
+    sigaction,
+    sigprocmask,
+    sockaddr_in,
+    socket,
+)
+
+from suites.lab.links import Links
+from suites.lab.namespace import enter_network
+from suites.lab.signals import WATCHED
+
+
+class Lab:
+    """A worker's place of work. Making one changes the process for good; there is one in each."""
+
+    def __init__(self, number: int = 0) -> None:
+        enter_network()
+        cpus = sorted(sched_getaffinity(0))
+        sched_setaffinity(0, {cpus[number % len(cpus)]})  # delivery over loopback is in order on one CPU only
+        sigprocmask(SIG_BLOCK, WATCHED)
+        block_signals_in_other_threads(WATCHED)
+        sigaction(SIGPIPE, "default")  # Python ignores it, and what is ignored never becomes pending
+        self.pid = os.getpid()
+        self.uid = os.getuid()
+        self.fence = self._connected_to_itself()
+        self._links: Links | None = None
+        self._before: Census = census()
+
+    @staticmethod
+    def _connected_to_itself() -> int:
+        fd = socket(AF_INET, SOCK_DGRAM, 0)
+        bind(fd, sockaddr_in("127.0.0.1", 0))
+        connect(fd, getsockname(fd))
+        return fd
+
+    def links(self) -> Links:
+        """The links that hold packets back, made when the first case asks for them."""
+        if self._links is None:
+            before = census()
+            self._links = Links()
+            self._links.shape()
+            self._links.unshape()
+            kept = set(census().descriptors) - set(before.descriptors)
+            self._before = self._before._replace(descriptors=tuple(sorted({*self._before.descriptors, *kept})))
+        return self._links
+
+    def settle(self) -> None:
+        """Take what the process holds now as what it may hold: the lab itself has made something that stays."""
+        self._before = census()
+
+    def leaks(self) -> list[str]:
+        """What the last case left behind, in words; whoever comes next isn't blamed for it again."""
+        now, before = census(), self._before
+        if now == before:
+            return []
+        self._before = now
+        found = []
+        for field, was, is_ in zip(Census._fields, before, now, strict=True):
+            if was != is_:
+                found.append(f"{field} {_difference(was, is_)}")
+        return found
+
+
+def _difference(was: object, now: object) -> str:
+    if isinstance(was, tuple) and isinstance(now, tuple) and len(was) != len(now):
+        return f"({len(now) - len(was):+d})"
+    return "changed"

@@ -1,0 +1,189 @@
+"""Links that hold packets back: a veth pair whose neighbours don't answer, and one behind a token bucket.
+
+Loopback gives a sender its buffer back at once, so a full UDP, raw or packet socket needs a device that keeps packets. Owns
+those devices and the few rtnetlink requests that make them (rtnetlink(7)). They are spoken here, not through a library: the
+import of pyroute2 alone takes longer than three hundred cases, and each of its requests a hundred times as long as a packet.
+"""
+
+from __future__ import annotations
+
+import socket as addresses
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+from native import (
+    AF_INET,
+    AF_INET6,
+    AF_NETLINK,
+    AF_PACKET,
+    MSG_DONTWAIT,
+    SOCK_DGRAM,
+    SOCK_RAW,
+    CallError,
+    bind,
+    close,
+    if_index,
+    if_up,
+    recv,
+    send,
+    sendto,
+    sockaddr_ll,
+    sockaddr_nl,
+    socket,
+)
+
+NETLINK_ROUTE = 0
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWNEIGH, RTM_DELNEIGH, RTM_NEWQDISC = 16, 17, 20, 28, 29, 36
+NLM_REQUEST, NLM_ACK, NLM_REPLACE, NLM_CREATE = 0x1, 0x4, 0x100, 0x400
+NLMSG_ERROR = 2
+IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 3, 4, 18, 1, 2, 1
+IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 2
+NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80
+TCA_KIND, TCA_OPTIONS, TCA_TBF_PARMS, TCA_TBF_BURST = 1, 2, 1, 6
+TC_H_ROOT, TC_LINKLAYER_ETHERNET = 0xFFFFFFFF, 1
+
+HELD, SLOW = "held0", "slow0"
+PREFIX = {AF_INET: ("10.77.0.1", 16), AF_INET6: ("fd77::1", 64)}
+SILENT_MS = 60_000
+"""After how long an unresolved neighbour's packets are dropped: far past every deadline."""
+
+BUCKET_BYTES = 1_600
+"""The token bucket's depth: one packet of `HELD_BYTES`, not two."""
+
+HELD_BYTES = 1_000
+"""The payload of a packet that is held back."""
+
+RATE = 20
+"""What the token bucket gains, in bytes a second: nothing worth a packet while a case runs."""
+
+_LIMIT = 1 << 20
+_ETHERNET = b"\x02\x00\x00\x00\x00\x77"
+_NEIGHBOUR_SYSCTLS = {"mcast_solicit": "1", "ucast_solicit": "0", "retrans_time_ms": str(SILENT_MS)}
+
+
+class LinksError(Exception):
+    """rtnetlink refused; the message names request and errno."""
+
+
+class Links:
+    """The holding devices of one network namespace, made when first asked for."""
+
+    def __init__(self) -> None:
+        self._netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)
+        bind(self._netlink, sockaddr_nl(0, 0))
+        self._kicker = -1
+        self._next = 2
+        self._make(HELD)
+        for family, directory in ((AF_INET, "ipv4"), (AF_INET6, "ipv6")):
+            if not Path("/proc/sys/net", directory).exists():
+                continue
+            for name, value in _NEIGHBOUR_SYSCTLS.items():
+                Path("/proc/sys/net", directory, "neigh", HELD, name).write_text(value)
+            self._address(family)
+
+    def close(self) -> None:
+        """Remove the devices."""
+        for name in (HELD, SLOW):
+            with suppress(CallError):  # the second one is made on demand
+                self._ask(RTM_DELLINK, 0, struct.pack("=BxHiII", 0, 0, if_index(name), 0, 0), f"remove {name}")
+        if self._kicker >= 0:
+            close(self._kicker)
+        close(self._netlink)
+
+    # Neighbours
+
+    def silent_neighbour(self, family: int) -> str:
+        """An address on the held link that has never been used and will not answer."""
+        number = self._next
+        self._next += 1
+        return f"10.77.{number >> 8}.{number & 255}" if family == AF_INET else f"fd77::1:{number:x}"
+
+    def resolve(self, family: int, host: str) -> None:
+        """Tell the kernel where a neighbour is: what was held back for it goes at once (net/core/neighbour.c neigh_update)."""
+        body = self._neighbour(family, host) + _attribute(NDA_LLADDR, _ETHERNET)
+        self._ask(RTM_NEWNEIGH, NLM_CREATE | NLM_REPLACE, body, f"resolve {host}")
+
+    def forget(self, family: int, host: str) -> None:
+        """Remove a neighbour; what was held back for it is dropped."""
+        with suppress(LinksError):  # it may never have been asked for
+            self._ask(RTM_DELNEIGH, 0, self._neighbour(family, host), f"forget {host}")
+
+    def _neighbour(self, family: int, host: str) -> bytes:
+        head = struct.pack("=BxHiHBB", family, 0, if_index(HELD), NUD_PERMANENT, 0, 0)
+        return head + _attribute(NDA_DST, addresses.inet_pton(family, host))
+
+    # The token bucket
+
+    def shape(self) -> int:
+        """Put the token bucket, empty, on the slow link; returns the link's index."""
+        if self._kicker < 0:
+            self._make(SLOW, ipv6=False)
+            self._kicker = socket(AF_PACKET, SOCK_DGRAM, 0)
+        self._bucket()
+        sendto(self._kicker, b"\0" * HELD_BYTES, MSG_DONTWAIT, self.slow_address())  # takes the tokens that a new bucket has
+        return if_index(SLOW)
+
+    def let_one_go(self) -> None:
+        """Fill the bucket for one packet, and have the device look: a small frame at the end of the queue does that."""
+        self._bucket()
+        sendto(self._kicker, b"\0", MSG_DONTWAIT, self.slow_address())
+
+    def unshape(self) -> None:
+        """Remove the slow link's queue with all that is in it."""
+        self._ask(RTM_NEWQDISC + 1, 0, self._queue(), "remove the token bucket")
+
+    @staticmethod
+    def slow_address() -> bytes:
+        """Where a packet socket sends to have its packet held back."""
+        return sockaddr_ll(if_index(SLOW), 0x88B7)
+
+    def _bucket(self) -> None:
+        ticks = BUCKET_BYTES * 1_000_000_000 // RATE // 64  # PSCHED_TICKS: 64 ns
+        rate = struct.pack("=BBHhHI", 0, TC_LINKLAYER_ETHERNET, 0, 0, 0, RATE)
+        parameters = rate + bytes(12) + struct.pack("=III", _LIMIT, min(ticks, 0xFFFFFFFF), 0)
+        options = _attribute(TCA_TBF_PARMS, parameters) + _attribute(TCA_TBF_BURST, struct.pack("=I", BUCKET_BYTES))
+        body = self._queue() + _attribute(TCA_KIND, b"tbf\0") + _attribute(TCA_OPTIONS, options)
+        self._ask(RTM_NEWQDISC, NLM_CREATE | NLM_REPLACE, body, "fill the token bucket")
+
+    @staticmethod
+    def _queue() -> bytes:
+        return struct.pack("=BxHiIII", 0, 0, if_index(SLOW), 0x10000, TC_H_ROOT, 0)
+
+    # Requests
+
+    def _make(self, name: str, ipv6: bool = True) -> None:
+        link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
+        peer = link + _attribute(IFLA_IFNAME, f"{name}p\0".encode())
+        data = _attribute(IFLA_INFO_DATA, _attribute(VETH_INFO_PEER, peer))
+        info = _attribute(IFLA_LINKINFO, _attribute(IFLA_INFO_KIND, b"veth\0") + data)
+        body = link + _attribute(IFLA_IFNAME, f"{name}\0".encode()) + info
+        self._ask(RTM_NEWLINK, NLM_CREATE, body, "make a veth pair")
+        for device in (name, f"{name}p"):
+            settings = Path("/proc/sys/net/ipv6/conf", device)
+            if settings.exists():
+                # No address of the kernel's own choice, so that nothing is sent there but what a case sends.
+                (settings / "addr_gen_mode").write_text("1")
+                (settings / "router_solicitations").write_text("0")
+                (settings / "disable_ipv6").write_text("0" if ipv6 and device == name else "1")
+            if_up(device)
+
+    def _address(self, family: int) -> None:
+        host, length = PREFIX[family]
+        packed = addresses.inet_pton(family, host)
+        head = struct.pack("=BBBBI", family, length, IFA_F_NODAD if family == AF_INET6 else 0, 0, if_index(HELD))
+        body = head + _attribute(IFA_LOCAL, packed) + _attribute(IFA_ADDRESS, packed)
+        self._ask(RTM_NEWADDR, NLM_CREATE, body, f"add {host}")
+
+    def _ask(self, kind: int, flags: int, body: bytes, what: str) -> None:
+        header = struct.pack("=IHHII", 16 + len(body), kind, flags | NLM_REQUEST | NLM_ACK, 1, 0)
+        send(self._netlink, header + body, 0)
+        answer = recv(self._netlink, 4096, 0)
+        (answer_kind,) = struct.unpack_from("=H", answer, 4)
+        (error,) = struct.unpack_from("=i", answer, 16) if answer_kind == NLMSG_ERROR else (0,)
+        if error:
+            raise LinksError(f"rtnetlink refused to {what}: {CallError('sendmsg', (), -error).name}")
+
+
+def _attribute(kind: int, payload: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)

@@ -1,0 +1,90 @@
+"""A network of one's own: namespaces, loopback, and the sysctls that outcomes depend on.
+
+Owns what a process does once, before its first case, so that parallel workers, fixed ports, counters and sysctls never meet
+and the host's network is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from native import CLONE_NEWNET, CLONE_NEWUSER, CallError, if_up, unshare
+
+CAP_SYS_ADMIN = 21
+
+PINNED = {
+    "net/ipv4/ip_local_port_range": "32768 60999",
+    "net/ipv4/tcp_abort_on_overflow": "0",
+    "net/ipv4/tcp_fin_timeout": "60",
+    "net/ipv4/tcp_moderate_rcvbuf": "1",
+    "net/ipv4/tcp_notsent_lowat": "4294967295",
+    "net/ipv4/tcp_rmem": "4096 131072 6291456",
+    "net/ipv4/tcp_sack": "1",
+    "net/ipv4/tcp_syncookies": "1",
+    "net/ipv4/tcp_timestamps": "1",
+    "net/ipv4/tcp_tw_reuse": "2",
+    "net/ipv4/tcp_window_scaling": "1",
+    "net/ipv4/tcp_wmem": "4096 16384 4194304",
+}
+"""sysctls of the namespace, at their kernel defaults whatever the host's are; what a kernel lacks is left out."""
+
+NOTED = ("net/core/wmem_default", "net/core/wmem_max", "net/core/rmem_default", "net/core/rmem_max", "net/core/somaxconn")
+"""sysctls that belong to the machine, or whose default is a fact of the kernel: recorded as found."""
+
+
+class NamespaceError(Exception):
+    """No namespace can be had; the message says what to do about it."""
+
+
+def enter_user() -> None:
+    """Where the process may not make a network namespace, make a user namespace in which it may, as its root.
+
+    Must run while the process has one thread (user_namespaces(7)). Raises NamespaceError where user namespaces are forbidden.
+    """
+    if _has_capability(CAP_SYS_ADMIN):
+        return
+    uid, gid = os.getuid(), os.getgid()
+    try:
+        unshare(CLONE_NEWUSER)
+    except CallError as error:
+        raise NamespaceError(
+            f"sockwake needs a network namespace of its own and this user may not make a user namespace ({error.name}): "
+            "run it as root, or allow them (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone or "
+            "kernel.apparmor_restrict_unprivileged_userns)"
+        ) from None
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    try:
+        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    except PermissionError as error:
+        raise NamespaceError(f"the kernel refused to map this user into its namespace: {error}") from None
+
+
+def enter_network() -> None:
+    """Give the calling thread, and all that it starts, an empty network with loopback up and the sysctls pinned."""
+    try:
+        unshare(CLONE_NEWNET)
+    except CallError as error:
+        raise NamespaceError(
+            f"sockwake needs a network namespace of its own and the kernel refuses one ({error.name}): run it as root with "
+            "CAP_SYS_ADMIN, or as a user who may make user namespaces, on a kernel built with CONFIG_NET_NS"
+        ) from None
+    if_up("lo")
+    for name, value in PINNED.items():
+        path = Path("/proc/sys", name)
+        if path.exists():
+            path.write_text(value)
+
+
+def sysctls() -> dict[str, str]:
+    """The sysctls that outcomes depend on, as they stand in the calling thread's network."""
+    paths = {name: Path("/proc/sys", name) for name in (*PINNED, *NOTED)}
+    return {name: " ".join(path.read_text().split()) for name, path in paths.items() if path.exists()}
+
+
+def _has_capability(number: int) -> bool:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> number & 1)
+    return os.geteuid() == 0

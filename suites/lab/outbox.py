@@ -1,0 +1,284 @@
+"""Outboxes: sockets whose sent data stays charged to them until it is let go, packet by packet.
+
+Owns how each family is kept from giving its send buffer back: a reader that doesn't read (TCP, AF_UNIX), neighbours that don't
+answer (UDP, raw), a token bucket (packet). Knows no threshold: those stand in the specification.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from native import (
+    AF_INET,
+    IPPROTO_TCP,
+    MSG_DONTWAIT,
+    POLLOUT,
+    SO_RCVBUF,
+    SO_SNDBUF,
+    SOL_SOCKET,
+    TCP_MAXSEG,
+    TCP_QUICKACK,
+    CallError,
+    accept4,
+    bind,
+    close,
+    connect,
+    getsockname,
+    ioctl_outq,
+    listen,
+    poll_one,
+    recv,
+    send,
+    sendto,
+    setsockopt,
+    sockaddr_in,
+    sockaddr_in6,
+)
+
+from suites.clauses import SUBJECT
+from suites.lab.families import Packet, Raw, Tcp, Udp
+from suites.lab.links import HELD_BYTES, PREFIX, Links
+
+if TYPE_CHECKING:
+    from suites.lab.case import Case, Descriptor
+
+PAYLOAD = b"x" * HELD_BYTES
+SMALL = 4_608
+"""What SO_SNDBUF is set to: the kernel doubles it, and a few packets fill it."""
+
+LARGEST = 100_000
+"""Where the search for a threshold begins: SO_SNDBUF that is room enough for every outbox (half of wmem_max's default)."""
+
+SEGMENT = 1_000
+"""TCP_MAXSEG in bytes: loopback's 64 KiB segments would fill these small buffers with one."""
+
+AGREED = 2
+"""So many failed sends in a row, with everything in flight acknowledged between them, mean that a TCP socket is full."""
+
+
+class Outbox(ABC):
+    """One armed or unarmed socket that is being filled; `socket` is the case's subject."""
+
+    socket: Descriptor
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.held = 0
+
+    @abstractmethod
+    def send(self, flags: int = MSG_DONTWAIT) -> int:
+        """Send one packet; it stays charged. Raises CallError (EAGAIN) where there is no room."""
+
+    @abstractmethod
+    def let_go(self) -> None:
+        """Have the oldest packet's charge given back."""
+
+    def fill(self) -> None:
+        """Send until a send fails for want of room."""
+        while self._fits():
+            pass
+
+    def load(self) -> None:
+        """Send as much as a socket like this one takes, and not once more: no send has failed when this returns."""
+        twin = type(self)(self.case, role="twin")  # type: ignore[call-arg]
+        twin.fill()
+        while self.held < twin.held:
+            self.send()
+        twin.let_all_go()
+        close(twin.socket)
+
+    @abstractmethod
+    def let_all_go(self) -> None:
+        """Have all charges given back, also those of packets that the case sent by itself."""
+
+    def room(self, size: int) -> None:
+        """Set SO_SNDBUF so that the kernel's doubling makes it `size`, an even number of bytes."""
+        setsockopt(self.socket, SOL_SOCKET, SO_SNDBUF, size // 2)
+
+    def threshold(self) -> int:
+        """The smallest send buffer, in bytes, at which poll finds the socket writable with what it has charged now."""
+        too_small, enough = SMALL, LARGEST
+        while enough - too_small > 1:
+            middle = (too_small + enough) // 2
+            setsockopt(self.socket, SOL_SOCKET, SO_SNDBUF, middle)
+            if poll_one(self.socket, POLLOUT):
+                enough = middle
+            else:
+                too_small = middle
+        return 2 * enough
+
+    def _fits(self) -> bool:
+        try:
+            self.send()
+        except CallError as error:
+            if error.name not in ("EAGAIN", "ENOBUFS"):
+                raise
+            return False
+        return True
+
+
+class UnixOutbox(Outbox):
+    """AF_UNIX: charged to the sender until the peer has read the packet."""
+
+    def __init__(self, case: Case, role: str = SUBJECT) -> None:
+        super().__init__(case)
+        fd, peer = case.family.pair()
+        self.socket = case.own(fd, role)
+        self.peer = case.own(peer, "peer" if role == SUBJECT else f"{role}_peer")
+        self.room(2 * SMALL)
+
+    def send(self, flags: int = MSG_DONTWAIT) -> int:
+        sent = send(self.socket, PAYLOAD, flags)
+        self.held += 1
+        return sent
+
+    def let_go(self) -> None:
+        recv(self.peer, HELD_BYTES, 0)
+        self.held -= 1
+
+    def let_all_go(self) -> None:
+        read_all(self.peer)
+        self.held = 0
+
+
+class TcpOutbox(Outbox):
+    """TCP: charged until acknowledged, and what doesn't fit the peer's window isn't sent."""
+
+    def __init__(self, case: Case, role: str = SUBJECT) -> None:
+        super().__init__(case)
+        family = case.family
+        assert isinstance(family, Tcp)
+        listener = family.socket()
+        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, 8 * SEGMENT)
+        setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, SEGMENT)
+        bind(listener, family.address())
+        listen(listener, 1)
+        fd = family.socket()
+        setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, SEGMENT)
+        connect(fd, getsockname(listener))
+        self.peer = case.own(accept4(listener, 0), "peer" if role == SUBJECT else f"{role}_peer")
+        self.socket = case.own(fd, role)
+        close(listener)
+        self.room(8 * SMALL)
+
+    def send(self, flags: int = MSG_DONTWAIT) -> int:
+        sent = send(self.socket, PAYLOAD, flags)
+        self.held += 1
+        return sent
+
+    def fill(self) -> None:
+        refused = 0
+        while refused < AGREED:
+            refused = 0 if self._fits() else refused + 1
+            if refused:
+                self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Have the peer acknowledge at once what it would acknowledge later (tcp_delack_timer), and wait until that is here."""
+        setsockopt(self.peer, IPPROTO_TCP, TCP_QUICKACK, 1)
+        self.case.fence()
+
+    def load(self) -> None:
+        super().load()
+        self.acknowledge()
+
+    def let_go(self) -> None:
+        raise NotImplementedError("TCP acknowledges as the window opens, not packet by packet")
+
+    def let_all_go(self) -> None:
+        while ioctl_outq(self.socket):
+            read_all(self.peer)
+            self.acknowledge()
+        self.held = 0
+
+
+class NeighbourOutbox(Outbox):
+    """UDP and raw: charged while the neighbour that the packet is for hasn't answered."""
+
+    def __init__(self, case: Case, role: str = SUBJECT) -> None:
+        super().__init__(case)
+        family = case.family
+        assert isinstance(family, (Udp, Raw))
+        self.links = case.lab.links()
+        self.domain = family.domain
+        self.make = sockaddr_in if self.domain == AF_INET else sockaddr_in6
+        self.socket = case.own(family.socket(), role)
+        bind(self.socket, self.make(PREFIX[self.domain][0], 0))
+        self.room(2 * SMALL)
+        self.waiting: list[str] = []
+        self.connected = self._neighbour()
+        connect(self.socket, self.make(self.connected, 9))
+
+    def _neighbour(self) -> str:
+        host = self.links.silent_neighbour(self.domain)
+        self.case.afterwards(lambda: self.links.forget(self.domain, host))
+        return host
+
+    def send(self, flags: int = MSG_DONTWAIT) -> int:
+        host = self._neighbour()
+        sent = sendto(self.socket, PAYLOAD, flags, self.make(host, 9))
+        self.waiting.append(host)
+        self.held += 1
+        return sent
+
+    def let_go(self) -> None:
+        self.links.resolve(self.domain, self.waiting.pop(0))
+        self.case.fence()
+        self.held -= 1
+
+    def let_all_go(self) -> None:
+        while self.waiting:
+            self.let_go()
+        self.links.resolve(self.domain, self.connected)
+        self.case.fence()
+
+
+class PacketOutbox(Outbox):
+    """Packet sockets: charged until the device has sent the packet."""
+
+    def __init__(self, case: Case, role: str = SUBJECT) -> None:
+        super().__init__(case)
+        self.links = case.lab.links()
+        if role == SUBJECT:
+            self.links.shape()
+            case.afterwards(self.links.unshape)
+        self.socket = case.own(case.family.socket(), role)
+        self.room(2 * SMALL)
+
+    def send(self, flags: int = MSG_DONTWAIT) -> int:
+        sent = sendto(self.socket, PAYLOAD, flags, Links.slow_address())
+        self.held += 1
+        return sent
+
+    def let_go(self) -> None:
+        self.links.let_one_go()
+        self.case.fence()
+        self.held -= 1
+
+    def let_all_go(self) -> None:
+        while self.held:
+            self.let_go()
+
+
+def read_all(fd: int) -> None:
+    """Read until there is nothing more."""
+    try:
+        while recv(fd, 1 << 16, MSG_DONTWAIT):
+            pass
+    except CallError as error:
+        if error.name != "EAGAIN":
+            raise
+
+
+def outbox(case: Case) -> Outbox:
+    """The outbox of the case's family."""
+    match case.family:
+        case Tcp():
+            return TcpOutbox(case)
+        case Udp() | Raw():
+            return NeighbourOutbox(case)
+        case Packet():
+            return PacketOutbox(case)
+        case _:
+            return UnixOutbox(case)

@@ -1,0 +1,367 @@
+"""The HTML page: verdicts and evidence are told, a record is only text, and the same records make the same page."""
+
+from __future__ import annotations
+
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from reports.__main__ import main
+from reports.decode import poll_mask, select_sets, si_code, signal_name
+from reports.evidence import DIFFERS, NOT_JUDGED, SAME, Evidence, evidence, strace
+from reports.html import render
+from reports.matrix import rows, verdict
+from reports.record import Run, read
+from reports.visible import LIMIT, visible
+from tests.records import (
+    POLL_AFTER_RESET,
+    case_line,
+    clause_line,
+    expected,
+    node,
+    observed,
+    run_line,
+    start_line,
+    write,
+)
+
+A, B = node("reset", "tcp4"), node("reset", "tcp6")
+DEVIATION = {"cause": "tracker#1042", "reason": "A reset is a hangup here too."}
+VOID = {"meta", "br", "wbr"}
+
+
+class Page(HTMLParser):
+    """A page taken apart: its tags are checked for balance, its text and ids are kept."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+        assert not any(name.startswith("on") for name, _ in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def runs_of(tmp_path: Path, *lines: dict[str, object]) -> list[Run]:
+    """The runs of a record of these lines."""
+    return read([write(tmp_path / "record.jsonl", lines)])
+
+
+def page(tmp_path: Path, *lines: dict[str, object]) -> Page:
+    """The page of a record of these lines."""
+    return Page(render(runs_of(tmp_path, *lines)))
+
+
+def evidence_of(tmp_path: Path, **changes: object) -> Evidence:
+    """The evidence of one case."""
+    (run,) = runs_of(tmp_path, run_line([A]), case_line(A, **changes))  # type: ignore[arg-type]
+    return evidence(run.cases[0])
+
+
+# The verdict
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [
+        (["PASS", "PASS"], "conformant"),
+        (["PASS", "SKIP"], "conformant"),
+        (["PASS", "DONE"], "conformant"),
+        (["PASS", "RECORDED"], "conformant with recorded deviations (1)"),
+        (["FAIL", "RECORDED"], "not conformant (1 failed)"),
+        (["FAIL", "ERROR"], "not conformant (1 failed)"),
+        (["ERROR", "RECORDED"], "undecided (1 case without a result)"),
+        (["ERROR", "MISS"], "undecided (2 cases without a result)"),
+        (["SKIP", "SKIP"], "undecided (no case was executed)"),
+    ],
+)
+def test_the_verdict_follows_the_worst_news(tmp_path: Path, outcomes: list[str], words: str) -> None:
+    """New failures, then what is undecided, then what is recorded."""
+    lines = [
+        case_line(case, "FAIL", deviation=DEVIATION) if outcome == "RECORDED" else case_line(case, outcome)
+        for case, outcome in zip((A, B), outcomes, strict=True)
+    ]
+    (run,) = runs_of(tmp_path, run_line([A, B]), *lines)
+    assert verdict(run).words == words
+
+
+def test_the_worst_outcome_stands_for_a_clause(tmp_path: Path) -> None:
+    """A cell says how many of its cases came out like the worst."""
+    runs = runs_of(tmp_path, run_line([A, B]), clause_line(), case_line(A), case_line(B, "FAIL"))
+    (row,) = rows(runs)
+    assert (row.cells[0].rank, row.cells[0].share, row.cells[0].words) == ("FAIL", "1/2", "1 failed, 1 passed")
+
+
+def test_runs_stand_side_by_side(tmp_path: Path) -> None:
+    """A clause that a run didn't plan has an empty cell there; areas stay together."""
+    other = node("space", "tcp4")
+    runs = runs_of(
+        tmp_path,
+        run_line([A]),
+        clause_line(),
+        case_line(A),
+        run_line([other, B], "r2"),
+        clause_line("output.space.half", "space", "r2"),
+        clause_line(run="r2"),
+        case_line(other, run="r2", clause="output.space.half"),
+        case_line(B, run="r2"),
+    )
+    table = [(row.id, *(cell.words for cell in row.cells)) for row in rows(runs)]
+    assert table == [
+        ("error.reset.established", "1 passed", "1 passed"),
+        ("output.space.half", "not planned", "1 passed"),
+    ]
+
+
+# The page
+
+
+def test_the_page_tells_what_was_expected_and_what_was_seen(tmp_path: Path) -> None:
+    """A failure has its verdict, both sides decoded, the calls, and the command that shows it again."""
+    seen = observed(**{"socket.poll": POLL_AFTER_RESET & ~0x2000})
+    text = page(
+        tmp_path,
+        run_line([A]),
+        clause_line(),
+        case_line(A, "FAIL", verdict="at reset: socket.poll lacks RDHUP", observed=seen),
+    ).text
+    assert "not conformant (1 failed)" in text
+    assert "at reset: socket.poll lacks RDHUP" in text
+    assert "POLLIN|POLLOUT|POLLERR|POLLHUP|POLLRDNORM|POLLWRNORM|POLLRDHUP (0x215d)" in text
+    assert "POLLIN|POLLOUT|POLLERR|POLLHUP|POLLRDNORM|POLLWRNORM (0x15d)" in text
+    assert "61.3 recv(socket, 1) = -1 ECONNRESET" in text
+    assert f"pytest '{A}' --record one.jsonl" in text
+    assert "def test_reset(case: Case)" in text
+
+
+def test_passes_with_equal_evidence_are_shown_once(tmp_path: Path) -> None:
+    """Descriptor numbers and times don't tell evidence apart; another fact does."""
+    c = node("reset", "mptcp")
+    text = render(
+        runs_of(
+            tmp_path,
+            run_line([A, B, c]),
+            clause_line(),
+            case_line(A),
+            case_line(B, observed=observed(23), duration_ns=5),
+            case_line(c, observed=observed(charge=4096)),
+        )
+    )
+    assert text.count('<table class="facts">') == 2
+    assert "tcp4, tcp6" in text
+
+
+def test_a_clause_is_closed_only_if_all_passed(tmp_path: Path) -> None:
+    """What needs a look is open without a script."""
+    assert '<details class="clause">' in render(runs_of(tmp_path, run_line([A]), clause_line(), case_line(A)))
+    failed = render(runs_of(tmp_path, run_line([A]), clause_line(), case_line(A, "FAIL")))
+    assert '<details class="clause" open>' in failed
+
+
+def test_a_run_that_died_is_shown_with_what_it_lacks(tmp_path: Path) -> None:
+    """Without clauses, cases or an end, the page still accounts for all that was planned."""
+    text = page(tmp_path, run_line([A, B], target="uml-6.12"), start_line(A)).text
+    assert "2 cases planned: 0 passed, 0 failed, 0 errors, 0 skipped, 2 missing, 0 measured" in text
+    assert "it was running when the run ended" in text
+    assert f"python -m targets run uml-6.12 --record one.jsonl -- '{A}'" in text
+
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}</style></pre>\u202e\x1b[2J\x00\ud800&lt;"
+
+
+def hostile(value: object) -> object:
+    """A line with every string in it made hostile, but for those that the format itself needs."""
+    if isinstance(value, dict):
+        kept = {"type", "run", "record", "outcome", "level", "planned", "case", "masks"}
+        return {key: item if key in kept else hostile(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [hostile(item) for item in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+def test_whatever_a_record_says_is_only_text(tmp_path: Path) -> None:
+    """No tag, attribute, link, script or unseen character comes from a record."""
+    case = A + HOSTILE
+    lines = [run_line([case]), clause_line(), case_line(case, "FAIL", verdict="v", reason="r", deviation=DEVIATION)]
+    made = render(runs_of(tmp_path, *(hostile(line) for line in lines)))  # type: ignore[arg-type]
+    shown = Page(made)
+    assert not shown.tags & {"script", "img", "iframe", "object", "link"}
+    assert all(link.startswith("#") for link in shown.links)
+    assert "49" not in made.partition("error.reset.established")[2].partition("</h4>")[0]
+    assert "{{ 7*7 }}" in shown.text
+    assert "\\u202e\\x1b[2J\\x00\\ud800" in shown.text
+    assert not set(made) & set("\u202e\x1b\x00\ud800")
+    made.encode()
+
+
+def test_anchors_are_unique_and_every_link_has_one(tmp_path: Path) -> None:
+    """A permalink leads to its clause."""
+    shown = page(tmp_path, run_line([A, B]), clause_line(), case_line(A), case_line(B))
+    assert len(set(shown.ids)) == len(shown.ids)
+    assert {link.removeprefix("#") for link in shown.links} <= set(shown.ids)
+    assert "error.reset.established" in shown.ids
+
+
+def test_a_long_text_is_cut_with_a_note() -> None:
+    """In bytes, and between characters."""
+    assert visible("x" * LIMIT) == "x" * LIMIT
+    assert visible("x" * (LIMIT + 5)) == "x" * LIMIT + " … [cut off here: 5 bytes more]"
+    assert visible("x" + "é" * LIMIT).startswith("x" + "é" * (LIMIT // 2 - 1) + " …")
+
+
+def test_four_hundred_cases_stay_small_and_quick(tmp_path: Path) -> None:
+    """Under 1.5 MB and 2 s, so that one file holds a whole matrix."""
+    families = ["tcp4", "tcp6", "udp4", "udp6", "unix", "raw4", "raw6", "mptcp"]
+    lines: list[dict[str, object]] = []
+    planned = []
+    for number in range(50):
+        name = f"area{number // 10}.subject.property{number}"
+        lines.append(clause_line(name, f"p{number}"))
+        for family in families:
+            case = node(f"p{number}", family)
+            planned.append(case)
+            lines.append(case_line(case, "FAIL" if number % 10 == 0 else "PASS", clause=name))
+    runs = runs_of(tmp_path, run_line(planned), *lines)
+    began = time.process_time()
+    size = len(render(runs).encode())
+    assert time.process_time() - began < 2
+    assert size < 1_500_000
+
+
+# Evidence
+
+
+def test_each_form_of_expectation_marks_what_it_does_not_accept(tmp_path: Path) -> None:
+    """Exactly this, one of these, a range, a relation, and what isn't judged."""
+    marks = {row.name: row.mark for row in evidence_of(tmp_path).rows}
+    assert marks.pop("socket.outq") == NOT_JUDGED
+    assert set(marks.values()) == {SAME}
+
+    wrong = observed(recv=1, sndbuf=5, charge=4097, **{"socket.poll": 1, "extra": 1})
+    verdict_text = "at reset: sndbuf breaks sndbuf == 2 * (charge + 1)"
+    found = evidence_of(tmp_path, outcome="FAIL", observed=wrong, verdict=verdict_text)
+    marked = {row.name for row in found.rows if row.mark == DIFFERS}
+    assert marked == {"recv", "sndbuf", "charge", "socket.poll", "extra"}
+
+
+def test_a_signal_too_many_is_the_only_one_that_differs(tmp_path: Path) -> None:
+    """Signals are paired in order, from both ends."""
+    seen = observed()
+    hangup = {"at": "reset", "signo": 40, "code": 6, "errno": 0, "band": 0x18, "fd": 9, "pid": 0, "uid": 0}
+    seen["signals"].insert(0, hangup)
+    found = [row for row in evidence_of(tmp_path, outcome="FAIL", observed=seen).rows if row.name.startswith("signal")]
+    assert [(row.expected, row.observed, row.mark) for row in found] == [
+        ("—", "the armed signal: POLL_HUP, band POLLERR|POLLHUP (0x18), fd socket", DIFFERS),
+        *[("the armed signal: POLL_ERR, band POLLERR (0x8), fd socket",) * 2 + (SAME,)],
+    ]
+
+
+def test_of_alternative_sequences_the_nearest_is_shown(tmp_path: Path) -> None:
+    """SIGPIPE comes from the process itself, whoever that was."""
+    stated, seen = expected(), observed()
+    pipe = {"signal": "SIGPIPE", "code": 0, "errno": 0, "band": 0, "fd": 0, "pid": "self", "uid": "self"}
+    stated["moments"]["reset"]["signals"] = {"any": [[], [pipe]]}
+    seen["signals"] = [
+        {"at": "reset", "signo": 13, "code": 0, "errno": 0, "band": 0, "fd": 0, "pid": 4123, "uid": 1000}
+    ]
+    row = evidence_of(tmp_path, expected=stated, observed=seen).rows[0]
+    assert (row.expected, row.observed, row.mark) == (*["SIGPIPE: SI_USER, pid self, uid self"] * 2, SAME)
+
+
+def test_numbers_have_the_names_of_the_field() -> None:
+    """Bits without a name stay numbers."""
+    assert poll_mask(0x41) == "POLLIN|POLLRDNORM (0x41)"
+    assert poll_mask(0x4001) == "POLLIN|0x4000 (0x4001)"
+    assert (poll_mask(0), poll_mask(0x4000)) == ("0", "0x4000")
+    assert select_sets(3) == "read|write (0x3)"
+    assert [signal_name(number) for number in (29, 34, 40, 99)] == ["SIGIO", "SIGRTMIN", "SIGRTMIN+6", "signal 99"]
+    assert [si_code(code) for code in (1, 0x80, 0, -1, 77)] == ["POLL_IN", "SI_KERNEL", "SI_USER", "SI_QUEUE", "77"]
+
+
+def test_threads_are_told_apart_in_the_calls(tmp_path: Path) -> None:
+    """By a number of their own, which doesn't change from run to run."""
+    seen = observed()
+    seen["steps"][1]["tid"] = 9000
+    (run,) = runs_of(tmp_path, run_line([A]), case_line(A, observed=seen))
+    assert run.cases[0].observed is not None
+    assert strace(run.cases[0].observed.steps).splitlines()[:2] == [
+        "       1.2 [thread 1] socket(2, 1, 0) = 9",
+        "      31.8 [thread 2] setsockopt(peer, SO_LINGER) = 0",
+    ]
+
+
+# The command
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    """Wherever they lie, and over an older page."""
+    lines = [run_line([A, B]), clause_line(), case_line(A), start_line(B)]
+    (tmp_path / "elsewhere").mkdir()
+    one, two = write(tmp_path / "1.jsonl", lines), write(tmp_path / "elsewhere" / "2.jsonl", lines)
+    for record in (one, two):
+        with record.open("a") as file:
+            file.write('{"type": "ca')
+    assert main(["html", str(tmp_path / "1.html"), str(one)]) == 0
+    (tmp_path / "2.html").write_text("<!DOCTYPE html>old")
+    assert main(["html", str(tmp_path / "2.html"), str(two)]) == 0
+    assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
+
+
+def test_a_warning_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, and the exit code is 0."""
+    path = write(tmp_path / "r.jsonl", [run_line([A])])
+    with path.open("a") as file:
+        file.write('{"type": "ca')
+    assert main(["totals", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert out == (
+        "host (6.12.107+deb13-amd64): 1 case planned: 0 passed, 0 failed, 0 errors, 0 skipped, 1 missing, 0 measured\n"
+    )
+    assert err.count("\n") == 1
+    assert err.startswith("warning: ")
+
+
+def test_nothing_but_html_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A record given as the page's name stays; so does everything else, and nothing is left beside it."""
+    record = write(tmp_path / "r.jsonl", [run_line([A]), case_line(A)])
+    before = record.read_bytes()
+    for out in (record, tmp_path):
+        assert main(["html", str(out), str(record)]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert record.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [record]
+
+
+def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, no page, no traceback."""
+    assert main(["html", str(tmp_path / "out.html"), str(tmp_path / "none")]) == 2
+    assert "it can't be read: No such file or directory" in capsys.readouterr().err
+    assert not (tmp_path / "out.html").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["html", "--help"], ["totals", "--help"]])
+def test_every_command_explains_itself(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` exits with 0."""
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 0
+    assert capsys.readouterr().out
