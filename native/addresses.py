@@ -7,6 +7,17 @@ from socket import inet_ntop, inet_pton
 
 from native.constants import AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, AF_UNSPEC, AF_VSOCK
 
+__all__ = [
+    "parse_sockaddr",
+    "sockaddr_in",
+    "sockaddr_in6",
+    "sockaddr_ll",
+    "sockaddr_nl",
+    "sockaddr_un",
+    "sockaddr_unspec",
+    "sockaddr_vm",
+]
+
 _ETHERNET = 6
 
 

@@ -8,7 +8,10 @@ from native.descriptors import close
 from native.signals import kill
 from native.trace import checked, done
 
-ECHILD = 10
+__all__ = [
+    "Child",
+    "fork_child",
+]
 
 
 class Child:

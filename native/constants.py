@@ -4,11 +4,7 @@ Each annotated name is compiled in from the C headers: the build (`native._build
 hand don't have is missing here too, so that using it is an AttributeError and never a wrong number. Knows nothing of calls.
 """
 
-from __future__ import annotations
-
-from native._native import lib
-
-# errno: names are in `native.errors`.
+from native import _native
 
 # sys/socket.h: domains, types, protocols
 AF_UNSPEC: int
@@ -382,35 +378,7 @@ SYS_shutdown: int
 SYS_write: int
 SYS_writev: int
 
-_ABSENT = lib.ABSENT
+_ABSENT = _native.lib.ABSENT
 """What the build puts in the place of a name that the headers don't have."""
 
-globals().update({name: value for name in __annotations__ if (value := getattr(lib, name)) != _ABSENT})
-
-POLL_ALL = (
-    POLLIN | POLLPRI | POLLOUT | POLLRDNORM | POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLMSG | POLLRDHUP
-)  # fmt: skip
-"""Every event that may be asked for; POLLERR, POLLHUP and POLLNVAL come unasked (poll(2))."""
-
-READ = 1
-"""select: readable. Like `WRITE` and `EXCEPT`, this library's own number: select(2) has sets instead."""
-
-WRITE = 2
-"""select: writable."""
-
-EXCEPT = 4
-"""select: an exceptional condition, which on sockets is urgent data."""
-
-# include/net/tcp_states.h: what tcp_info says in `state`. The kernel's exported headers have no names for them.
-TCP_ESTABLISHED = 1
-TCP_SYN_SENT = 2
-TCP_SYN_RECV = 3
-TCP_FIN_WAIT1 = 4
-TCP_FIN_WAIT2 = 5
-TCP_TIME_WAIT = 6
-TCP_CLOSE = 7
-TCP_CLOSE_WAIT = 8
-TCP_LAST_ACK = 9
-TCP_LISTEN = 10
-TCP_CLOSING = 11
-TCP_NEW_SYN_RECV = 12
+globals().update({name: value for name in __annotations__ if (value := getattr(_native.lib, name)) != _ABSENT})

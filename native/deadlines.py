@@ -1,12 +1,23 @@
 """The deadline: a timer that interrupts whatever call the thread that started it is blocked in, and goes on doing so.
 
-Its signal, SIGRTMAX - 1, is this package's own: nobody else may block it or handle it.
+Its signal is this package's own: nobody else may block it or handle it.
 """
 
 from __future__ import annotations
 
 from native._native import lib
+from native.constants import SIGRTMAX
 from native.trace import checked
+
+__all__ = [
+    "DEADLINE_SIGNAL",
+    "deadline_expired",
+    "deadline_start",
+    "deadline_stop",
+]
+
+DEADLINE_SIGNAL = SIGRTMAX - 1
+"""Interrupts the thread that the deadline is for, and sleepers that are to be interrupted."""
 
 
 def deadline_start(ns: int) -> None:
@@ -21,4 +32,4 @@ def deadline_stop() -> None:
 
 def deadline_expired() -> bool:
     """Whether the deadline has passed."""
-    return lib.deadline_expired() != 0
+    return bool(lib.deadline_expired())

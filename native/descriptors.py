@@ -9,6 +9,24 @@ from native._native import ffi, lib
 from native.memory import buffers, gathered, parts_for, parts_of, room
 from native.trace import done
 
+__all__ = [
+    "FileStatus",
+    "close",
+    "close_range",
+    "dup",
+    "dup2",
+    "dup3",
+    "fstat",
+    "pipe2",
+    "pread",
+    "preadv2",
+    "pwrite",
+    "read",
+    "readv",
+    "write",
+    "writev",
+]
+
 
 class FileStatus(NamedTuple):
     """What fstat(2) says: the inode's number, and the type and permissions of the file."""

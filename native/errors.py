@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 from errno import errorcode
 
-_NAMES = errorcode | {
+__all__ = [
+    "CallError",
+    "DeadlineExpired",
+    "errno_name",
+]
+
+_NAMES = {
+    **errorcode,
     11: "EAGAIN",
     35: "EDEADLK",
     95: "EOPNOTSUPP",

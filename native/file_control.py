@@ -1,4 +1,4 @@
-"""fcntl(2), ioctl(2) and flock(2): flags, owners, signals and locks of open files, and the sizes of a socket's queues."""
+"""fcntl(2), ioctl(2) and flock(2): flags, owners, signals and locks of open files, and the sizes of sockets' queues."""
 
 from __future__ import annotations
 
@@ -28,6 +28,40 @@ from native.constants import (
 )
 from native.memory import buffers
 from native.trace import done
+
+__all__ = [
+    "Lock",
+    "Owner",
+    "OwnerUids",
+    "fcntl",
+    "flock",
+    "get_descriptor_flags",
+    "get_flags",
+    "get_lock",
+    "get_owner",
+    "get_owner_ex",
+    "get_owner_uids",
+    "get_signal",
+    "ioctl",
+    "ioctl_async",
+    "ioctl_atmark",
+    "ioctl_getown",
+    "ioctl_gpgrp",
+    "ioctl_inq",
+    "ioctl_int",
+    "ioctl_outq",
+    "ioctl_outqnsd",
+    "ioctl_setown",
+    "ioctl_skns",
+    "ioctl_spgrp",
+    "notify",
+    "set_descriptor_flags",
+    "set_flags",
+    "set_lock",
+    "set_owner",
+    "set_owner_ex",
+    "set_signal",
+]
 
 
 class Owner(NamedTuple):
@@ -133,9 +167,7 @@ def set_lock(fd: int, command: int, type: int, start: int = 0, length: int = 0, 
     done("fcntl", (fd, command, type, start, length, whence), lib.sys_lock(fd, command, lock))
 
 
-def get_lock(
-    fd: int, type: int, start: int = 0, length: int = 0, whence: int = 0, command: int = F_GETLK
-) -> Lock:
+def get_lock(fd: int, type: int, start: int = 0, length: int = 0, whence: int = 0, command: int = F_GETLK) -> Lock:
     """F_GETLK or F_OFD_GETLK: the lock that is in the way of such a one; its type is F_UNLCK where none is."""
     lock = ffi.new("struct lock *", (type, whence, start, length, 0))
     done("fcntl", (fd, command, type, start, length, whence), lib.sys_lock(fd, command, lock))

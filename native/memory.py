@@ -1,4 +1,4 @@
-"""Memory for calls to write to. Each thread has buffers of its own, made once; what outgrows them gets memory of its own."""
+"""Memory for calls to write to: buffers that each thread has for good, and memory of its own for what outgrows them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class _Buffers(threading.local):
         self.words = ffi.new("uint64_t[4]")
         self.pairs = ffi.new("uint64_t[]", 2 * EVENTS)
         self.signals = ffi.new("struct signal_record[]", SIGNALS)
+        self.census = ffi.new("struct census *")
 
 
 buffers = _Buffers()

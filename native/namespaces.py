@@ -9,6 +9,19 @@ from native.errors import DeadlineExpired
 from native.memory import buffers
 from native.trace import done
 
+__all__ = [
+    "getrlimit",
+    "gettid",
+    "if_index",
+    "if_up",
+    "prlimit",
+    "sched_getaffinity",
+    "sched_setaffinity",
+    "sched_yield",
+    "setns",
+    "unshare",
+]
+
 _CPUS = 1024
 
 
@@ -54,7 +67,7 @@ def sched_getaffinity(tid: int) -> set[int]:
 
 
 def sched_yield() -> None:
-    """sched_yield(2), not traced: it is what loops that await something call. Raises DeadlineExpired past the deadline."""
+    """sched_yield(2), for loops that await something, so not traced. Raises DeadlineExpired past the deadline."""
     lib.sys_sched_yield()
     if lib.deadline_expired():
         raise DeadlineExpired("sched_yield", ())

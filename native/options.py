@@ -10,6 +10,47 @@ from native.constants import IPPROTO_TCP, SO_ERROR, SO_MEMINFO, SOL_SOCKET, TCP_
 from native.memory import buffers, room
 from native.trace import done
 
+__all__ = [
+    "TCP_CLOSE",
+    "TCP_CLOSE_WAIT",
+    "TCP_CLOSING",
+    "TCP_ESTABLISHED",
+    "TCP_FIN_WAIT1",
+    "TCP_FIN_WAIT2",
+    "TCP_LAST_ACK",
+    "TCP_LISTEN",
+    "TCP_NEW_SYN_RECV",
+    "TCP_SYN_RECV",
+    "TCP_SYN_SENT",
+    "TCP_TIME_WAIT",
+    "SocketMemory",
+    "TcpInfo",
+    "getsockopt",
+    "getsockopt_bytes",
+    "linger",
+    "parse_tcp_info",
+    "setsockopt",
+    "setsockopt_bytes",
+    "so_error",
+    "so_meminfo",
+    "tcp_info",
+]
+
+
+# What tcp_info says in `state`: include/net/tcp_states.h. The headers that the kernel exports have no names for them.
+TCP_ESTABLISHED = 1
+TCP_SYN_SENT = 2
+TCP_SYN_RECV = 3
+TCP_FIN_WAIT1 = 4
+TCP_FIN_WAIT2 = 5
+TCP_TIME_WAIT = 6
+TCP_CLOSE = 7
+TCP_CLOSE_WAIT = 8
+TCP_LAST_ACK = 9
+TCP_LISTEN = 10
+TCP_CLOSING = 11
+TCP_NEW_SYN_RECV = 12
+
 
 class SocketMemory(NamedTuple):
     """SO_MEMINFO, Linux 4.12 (sk_get_meminfo in net/core/sock.c): bytes, but for `drops`, which counts packets."""
@@ -26,7 +67,7 @@ class SocketMemory(NamedTuple):
 
 
 class TcpInfo(NamedTuple):
-    """struct tcp_info, linux/tcp.h: times in µs, but for those since the last segments, in ms. None: newer than the kernel."""
+    """struct tcp_info, linux/tcp.h: times in µs, those since the last segments in ms. None: newer than the kernel."""
 
     state: int
     ca_state: int
@@ -141,7 +182,7 @@ def tcp_info(fd: int) -> TcpInfo:
 
 
 def parse_tcp_info(data: bytes) -> TcpInfo:
-    """struct tcp_info as far as `data` goes. Raises ValueError where even the fields that all kernels have don't fit."""
+    """struct tcp_info as far as `data` goes. Raises ValueError where it lacks fields that all kernels have."""
     fields = "="
     for field in _TCP_INFO:
         if struct.calcsize(fields + field) > len(data):

@@ -6,9 +6,50 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from native._native import ffi, lib
+from native.constants import (
+    POLLIN,
+    POLLMSG,
+    POLLOUT,
+    POLLPRI,
+    POLLRDBAND,
+    POLLRDHUP,
+    POLLRDNORM,
+    POLLWRBAND,
+    POLLWRNORM,
+)
 from native.masks import mask_of
 from native.memory import EVENTS, buffers
 from native.trace import done
+
+__all__ = [
+    "EXCEPT",
+    "POLL_ALL",
+    "READ",
+    "WRITE",
+    "Selected",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_pwait2",
+    "epoll_wait",
+    "poll",
+    "poll_one",
+    "ppoll",
+    "pselect6",
+    "select",
+    "select_one",
+]
+
+POLL_ALL = POLLIN | POLLPRI | POLLOUT | POLLRDNORM | POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLMSG | POLLRDHUP
+"""Every event that may be asked for; POLLERR, POLLHUP and POLLNVAL come unasked (poll(2))."""
+
+READ = 1
+"""select: readable. Like `WRITE` and `EXCEPT` a number of this package's own: select(2) has sets instead."""
+
+WRITE = 2
+"""select: writable."""
+
+EXCEPT = 4
+"""select: an exceptional condition, which on sockets is urgent data."""
 
 _WORD = 64
 
@@ -28,9 +69,7 @@ def poll_one(fd: int, events: int, timeout_ms: int = 0) -> int:
     return done("poll", (fd, events, timeout_ms), lib.sys_poll_one(fd, events, timeout_ms))
 
 
-def ppoll(
-    wanted: Sequence[tuple[int, int]], timeout_ns: int | None, signals: Iterable[int] | None = None
-) -> list[int]:
+def ppoll(wanted: Sequence[tuple[int, int]], timeout_ns: int | None, signals: Iterable[int] | None = None) -> list[int]:
     """ppoll(2): like poll, with `signals` as the mask meanwhile."""
     fds = ffi.new("struct pollfd[]", [(fd, events, 0) for fd, events in wanted])
     limit, mask, masked = _waiting(timeout_ns, signals)

@@ -1,6 +1,6 @@
 """Signals: masks, actions, the ring that handlers write to, and siginfo with all of its fields.
 
-Sets of signals are any iterable of numbers. The kernel is asked directly, so libc's own signals (32 and 33) are like any other.
+Sets of signals are any iterable of numbers. Masks are the kernel's own, so libc's signals (32 and 33) are like any other.
 """
 
 from __future__ import annotations
@@ -16,6 +16,28 @@ from native.masks import mask_of, signals_of
 from native.memory import SIGNALS, buffers
 from native.trace import done
 
+__all__ = [
+    "Handler",
+    "Layout",
+    "Siginfo",
+    "SignalAction",
+    "SignalfdInfo",
+    "drain_signals",
+    "kill",
+    "ring_drain",
+    "ring_lost",
+    "sigaction",
+    "sigaction_query",
+    "sigaction_restore",
+    "signalfd",
+    "signalfd_read",
+    "sigpending",
+    "sigprocmask",
+    "sigqueue",
+    "sigtimedwait",
+    "tgkill",
+]
+
 Handler = Literal["default", "ignore", "ring"]
 _KINDS: tuple[str, ...] = ("default", "ignore", "ring", "other")
 
@@ -27,8 +49,8 @@ _LAYOUTS: tuple[Layout, ...] = ("kill", "timer", "poll", "fault", "chld", "rt", 
 class Siginfo:
     """A siginfo_t, sigaction(2). Its fields share memory, so those that aren't in its `layout` are 0.
 
-    `layout` is what siginfo_layout in kernel/signal.c makes of signal and code: "poll" has `band` and `fd`; "kill" `pid` and
-    `uid`; "rt" these and `value`; "chld" these and `status`; "timer" `value`. `raw` is all of it, 128 bytes.
+    `layout` is what siginfo_layout in kernel/signal.c makes of signal and code: "poll" has `band` and `fd`; "kill" `pid`
+    and `uid`; "rt" these and `value`; "chld" these and `status`; "timer" `value`. `raw` is all of it, 128 bytes.
     """
 
     signo: int
@@ -46,7 +68,7 @@ class Siginfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalAction:
-    """What a signal does: "default", "ignore", "ring", or "other" for a handler of somebody else's; `address` is that."""
+    """What a signal does: "default", "ignore", "ring", or "other": a handler of somebody else's, at `address`."""
 
     handler: str
     flags: int
@@ -98,7 +120,7 @@ def sigaction_restore(signo: int, saved: SignalAction) -> SignalAction:
 
 
 def ring_drain() -> list[Siginfo]:
-    """What handlers have written to the ring since the last call, in the order in which they began. One thread at a time."""
+    """What handlers have written to the ring since the last call, in their order. For one thread at a time."""
     found: list[Siginfo] = []
     while count := lib.ring_drain(buffers.signals, SIGNALS):
         found += map(_siginfo, buffers.signals[0:count])
@@ -107,7 +129,8 @@ def ring_drain() -> list[Siginfo]:
 
 def ring_lost() -> int:
     """How many signals found the ring (of 4,096) full since the last call."""
-    return lib.ring_lost()
+    lost: int = lib.ring_lost()
+    return lost
 
 
 def sigprocmask(how: int, signals: Iterable[int]) -> frozenset[int]:

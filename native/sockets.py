@@ -1,4 +1,4 @@
-"""The calls on sockets. Addresses are bytes (`native.addresses`), options have modules of their own (`native.options`)."""
+"""The calls on sockets. Addresses are bytes (`native.addresses`); options have a module of their own (`native.options`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,29 @@ from native._native import ffi, lib
 from native.constants import SCM_RIGHTS, SOL_SOCKET
 from native.memory import ADDRESS_SIZE, buffers, parts_for, parts_of, room
 from native.trace import done
+
+__all__ = [
+    "Control",
+    "ExtendedError",
+    "Message",
+    "accept4",
+    "bind",
+    "connect",
+    "getpeername",
+    "getsockname",
+    "listen",
+    "parse_extended_error",
+    "recv",
+    "recvfrom",
+    "recvmsg",
+    "rights",
+    "send",
+    "sendmsg",
+    "sendto",
+    "shutdown",
+    "socket",
+    "socketpair",
+]
 
 Control = tuple[int, int, bytes]
 """A control message: its level, its type, its data; cmsg(3)."""
@@ -128,7 +151,7 @@ def rights(descriptors: Sequence[int]) -> Control:
 
 
 def recv(fd: int, size: int, flags: int = 0) -> bytes:
-    """recv(2): up to `size` bytes. With MSG_TRUNC no more than `size` bytes are returned, though the kernel may count more."""
+    """recv(2): up to `size` bytes. MSG_TRUNC has the kernel count more, not return more."""
     buffer = room(size)
     got = done("recv", (fd, size, flags), lib.sys_recv(fd, buffer, size, flags))
     return ffi.unpack(buffer, min(got, size))  # type: ignore[no-any-return]
@@ -178,9 +201,7 @@ def parse_extended_error(data: bytes) -> ExtendedError:
     if len(data) < 16:
         raise ValueError(f"{len(data)} bytes are too few for a struct sock_extended_err, which has 16")
     errno, origin, type, code, info, value = struct.unpack_from("=IBBBxII", data)
-    return ExtendedError(
-        errno=errno, origin=origin, type=type, code=code, info=info, data=value, offender=data[16:]
-    )
+    return ExtendedError(errno=errno, origin=origin, type=type, code=code, info=info, data=value, offender=data[16:])
 
 
 def _aligned(size: int) -> int:

@@ -1,7 +1,7 @@
 """Threads that never run Python: sleepers, each for one system call; and the signal masks of threads that others made.
 
-A sleeper announces itself just before its call, so that state S in /proc says that it is asleep in that call. Its memory
-belongs to it until it is joined.
+A sleeper announces itself just before its call, so that state S in /proc says that it is asleep in that call. Its
+memory belongs to it until it is joined.
 """
 
 from __future__ import annotations
@@ -12,13 +12,32 @@ from typing import Any
 
 from native import constants
 from native._native import ffi, lib
-from native.constants import EXCEPT, READ, WRITE
 from native.errors import CallError, errno_name
 from native.masks import mask_of
 from native.memory import parts_for
-from native.polling import bit_sets, selected
+from native.polling import EXCEPT, READ, WRITE, bit_sets, selected
 from native.sockets import CONTROL_ROOM, Message, message_for, message_of
 from native.trace import checked, note
+
+__all__ = [
+    "Outcome",
+    "Sleeper",
+    "block_signals_in_other_threads",
+    "live_sleepers",
+    "sleep_accept",
+    "sleep_connect",
+    "sleep_epoll",
+    "sleep_poll",
+    "sleep_ppoll",
+    "sleep_pselect",
+    "sleep_read",
+    "sleep_readv",
+    "sleep_recv",
+    "sleep_recvmsg",
+    "sleep_select",
+    "sleep_send",
+    "sleep_write",
+]
 
 Outcome = tuple[Any, str | None]
 """What a sleeper's call brought, and None; or None, and the errno's name."""
@@ -29,7 +48,9 @@ _live: list[Sleeper] = []
 class Sleeper:
     """A thread that makes one system call. Join it before the end, whatever came of it."""
 
-    def __init__(self, call: str, arguments: tuple[object, ...], handle: Any, decode: Callable[[int], Any], keep: Any) -> None:
+    def __init__(
+        self, call: str, arguments: tuple[object, ...], handle: Any, decode: Callable[[int], Any], keep: Any
+    ) -> None:
         self.call = call
         self.arguments = arguments
         self.tid: int = lib.sleeper_tid(handle)
@@ -51,8 +72,8 @@ class Sleeper:
     ) -> Sleeper:
         """Start a thread that makes system call `number` with up to six integers or pointers.
 
-        `keep` is held until it is joined, `decode` makes its value of the kernel's result, `shown` are the arguments to be
-        written down. Raises CallError where there can be no thread.
+        `keep` is held until it is joined, `decode` makes its value of the kernel's result, `shown` are the arguments
+        to be written down. Raises CallError where there can be no thread.
         """
         words = ffi.new("long[6]", [_word(argument) for argument in arguments])
         error = ffi.new("long *")
@@ -81,7 +102,7 @@ class Sleeper:
             self._checked("wait", lib.sleeper_wait(self._handle))
 
     def interrupt(self) -> None:
-        """Have a signal with a handler, without SA_RESTART, end its call, and return once it is over: EINTR if it slept."""
+        """End its call by a signal that restarts nothing, and return once it is over: with EINTR, if it slept."""
         if not self.done:
             self._checked("interrupt", lib.sleeper_interrupt(self._handle))
 
@@ -94,11 +115,11 @@ class Sleeper:
         return (None, errno_name(-result)) if result < 0 else (self._decode(result), None)
 
     def times(self) -> tuple[int, int]:
-        """When its call began and when it ended: CLOCK_MONOTONIC, ns. Waits for the call's end. Raises DeadlineExpired."""
+        """When its call began and ended: CLOCK_MONOTONIC, ns. Waits for the call's end. Raises DeadlineExpired."""
         return self._ended()[1:3]
 
     def switches(self) -> int:
-        """How often the thread has gone to sleep so far: proc(5) `voluntary_ctxt_switches`, or ru_nvcsw at its call's end.
+        """How often the thread has gone to sleep: proc(5) `voluntary_ctxt_switches`, or ru_nvcsw at its call's end.
 
         Raises CallError with ENODATA where the kernel doesn't say.
         """
@@ -227,7 +248,7 @@ def sleep_epoll(epoll: int, timeout_ms: int = -1) -> Sleeper:
 def block_signals_in_other_threads(signals: Iterable[int]) -> int:
     """Add signals to the masks of all threads but the caller's; returns how many there are. Raises DeadlineExpired.
 
-    Each of them runs a handler that changes the mask to return to, so a thread that blocks SIGRTMAX - 2 can't be reached.
+    Each runs a handler that changes the mask it returns to; a thread that blocks SIGRTMAX - 2 can't be reached.
     """
     return checked("block_signals_in_other_threads", (signals,), lib.block_in_other_threads(mask_of(signals)))
 

@@ -14,7 +14,7 @@ from native.errors import CallError, DeadlineExpired
 EINTR = 4
 
 Step = tuple[int, int, str, tuple[object, ...], int, int]
-"""When the call returned (CLOCK_MONOTONIC, ns), the thread's id, the call, its arguments, its result (-1 for an error), errno."""
+"""When the call returned (CLOCK_MONOTONIC, ns), thread id, call, arguments, result (-1 for an error), errno (0 for none)."""
 
 steps: list[Step] | None = None
 """The steps since `start`, in the order in which the calls returned; None while nothing is traced."""
@@ -47,8 +47,8 @@ def done(call: str, arguments: tuple[object, ...], result: int) -> int:
 def checked(call: str, arguments: tuple[object, ...], result: int) -> int:
     """Return a result; a negative one is an errno.
 
-    Raises CallError with it, or DeadlineExpired where it is EINTR and the deadline has passed. Leaves no step behind: this is
-    for what isn't a call under test.
+    Raises CallError with it, or DeadlineExpired where it is EINTR and the deadline has passed. Leaves no step
+    behind: this is for what isn't a call under test.
     """
     if result >= 0:
         return result

@@ -54,16 +54,16 @@ static long take_descriptor(struct census *census, int fd)
 }
 
 /* The calling thread's children; where the kernel doesn't list them (CONFIG_PROC_CHILDREN), 1 for any number of them. */
-static long count_children(void)
+static long count_children(int thread)
 {
     char text[4096];
+    ssize_t size;
     long count = 0;
-    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    int fd = openat(thread, "children", O_RDONLY | O_CLOEXEC);
     if (fd == -1) {
         siginfo_t info;
         return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == -1 ? 0 : 1;
     }
-    ssize_t size;
     while ((size = read(fd, text, sizeof text)) > 0)
         for (ssize_t i = 0; i < size; i++)
             count += text[i] == ' ';
@@ -71,20 +71,23 @@ static long count_children(void)
     return count;
 }
 
-static uint64_t inode_of(const char *path)
+static uint64_t inode_of(int thread, const char *name)
 {
     struct stat found;
-    return stat(path, &found) == -1 ? 0 : found.st_ino;
+    return fstatat(thread, name, &found, 0) == -1 ? 0 : found.st_ino;
 }
 
-/* rt_sigaction itself, because libc refuses the two signals that it keeps for itself. */
+/* The signals between the standard ones and SIGRTMIN are libc's own, which sets them up with the first thread. */
 static void read_actions(uint64_t *actions)
 {
-    for (int signo = 1; signo <= 64; signo++) {
+    const int first_of_libc = 32, first_after = SIGRTMIN;
+    for (int signo = 1; signo <= 64; signo++, actions += 2) {
         struct { uint64_t handler, flags, rest[8]; } action = {0};
+        if (signo >= first_of_libc && signo < first_after)
+            continue;
         syscall(SYS_rt_sigaction, signo, NULL, &action, (long)KERNEL_SIGSET_SIZE);
-        *actions++ = action.handler;
-        *actions++ = action.flags;
+        actions[0] = action.handler;
+        actions[1] = action.flags;
     }
 }
 
@@ -96,14 +99,18 @@ static long census(struct census *census)
         return result;
     if ((census->threads = each_number("/proc/self/task", NULL, census)) < 0)
         return census->threads;
-    census->children = count_children();
+    int thread = open("/proc/thread-self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (thread == -1)
+        return -errno;
+    census->children = count_children(thread);
+    census->net_namespace = inode_of(thread, "ns/net");
+    census->user_namespace = inode_of(thread, "ns/user");
+    close(thread);
     syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &census->blocked, (long)KERNEL_SIGSET_SIZE);
     syscall(SYS_rt_sigpending, &census->pending, (long)KERNEL_SIGSET_SIZE);
     read_actions(census->actions);
     for (int resource = 0; resource < RLIM_NLIMITS; resource++)
         syscall(SYS_prlimit64, 0, resource, NULL, &census->limits[2 * resource]);
-    census->net_namespace = inode_of("/proc/thread-self/ns/net");
-    census->user_namespace = inode_of("/proc/thread-self/ns/user");
     syscall(SYS_sched_getaffinity, 0, sizeof census->cpus, census->cpus);
     return 0;
 }

@@ -10,7 +10,9 @@
 #define DEADLINE_REPEAT_NS 50000000
 
 static timer_t deadline_timer;
-static long deadline_tid; /* whose timer it is; 0 for none */
+static int deadline_number;               /* the timer's; 0 while there is none */
+static __thread int own_deadline_number; /* that of the last timer that was made to signal this thread */
+static int deadlines_made;
 static atomic_int deadline_passed;
 
 /* A sleeper is interrupted with the same signal (by tgkill), which says nothing about the time. */
@@ -24,7 +26,7 @@ static void deadline_handler(int signo, siginfo_t *info, void *context)
 /* timer_create(2): a child has none of its parent's timers. */
 static void forget_deadline(void)
 {
-    deadline_tid = 0;
+    deadline_number = 0;
     atomic_store(&deadline_passed, 0);
 }
 
@@ -37,14 +39,14 @@ __attribute__((constructor)) static void prepare_deadlines(void)
     pthread_atfork(NULL, NULL, forget_deadline);
 }
 
-static long make_deadline_timer(long tid)
+static long make_deadline_timer(void)
 {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = DEADLINE_SIGNAL};
     sigset_t set;
-    if (deadline_tid) {
+    long tid = syscall(SYS_gettid);
+    if (deadline_number)
         timer_delete(deadline_timer);
-        deadline_tid = 0;
-    }
+    deadline_number = 0;
 #ifdef sigev_notify_thread_id
     event.sigev_notify_thread_id = tid;
 #else
@@ -52,7 +54,7 @@ static long make_deadline_timer(long tid)
 #endif
     if (timer_create(CLOCK_MONOTONIC, &event, &deadline_timer) == -1)
         return -errno;
-    deadline_tid = tid;
+    deadline_number = own_deadline_number = ++deadlines_made;
     sigemptyset(&set);
     sigaddset(&set, DEADLINE_SIGNAL);
     return -pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -67,10 +69,10 @@ static long set_deadline_timer(int64_t ns, int64_t repeat_ns)
 /* Starts it anew for the calling thread. */
 static long deadline_start(int64_t ns)
 {
-    long tid = syscall(SYS_gettid), result;
+    long result;
     if (ns <= 0)
         return -EINVAL;
-    if (tid != deadline_tid && (result = make_deadline_timer(tid)) < 0)
+    if ((!deadline_number || own_deadline_number != deadline_number) && (result = make_deadline_timer()) < 0)
         return result;
     if ((result = set_deadline_timer(ns, DEADLINE_REPEAT_NS)) < 0)
         return result;
@@ -80,7 +82,7 @@ static long deadline_start(int64_t ns)
 
 static long deadline_stop(void)
 {
-    long result = deadline_tid ? set_deadline_timer(0, 0) : 0;
+    long result = deadline_number ? set_deadline_timer(0, 0) : 0;
     atomic_store(&deadline_passed, 0);
     return result;
 }
@@ -88,9 +90,4 @@ static long deadline_stop(void)
 static int deadline_expired(void)
 {
     return atomic_load(&deadline_passed);
-}
-
-static int deadline_signal(void)
-{
-    return DEADLINE_SIGNAL;
 }

@@ -4,6 +4,7 @@ from native import MSG_DONTWAIT, SHUT_WR, send, shutdown
 
 from suites.catalogue import clause
 from suites.lab.case import INPUT, OUTPUT, Case, ask, attempt
+from suites.lab.outbox import PAYLOAD, SMALL
 
 
 @clause("space.failed_send.signals_once")
@@ -26,6 +27,8 @@ def test_failed_send_has_the_return_of_room_signalled_once(case: Case) -> None:
 def test_short_send_has_the_return_of_room_signalled_once(case: Case) -> None:
     """What didn't fit is a want of room too."""
     box = case.outbox()
+    box.load()
+    box.room(4 * SMALL)
     case.arm(box.socket)
     much = b"x" * 1_000_000
 
@@ -112,9 +115,11 @@ def test_blocked_writer_takes_the_room_and_no_signal_is_sent(case: Case) -> None
     box = case.outbox()
     case.arm(box.socket)
     box.load()
-    case.sleep("send", box.socket, b"x", name="writer")
+    case.sleep("send", box.socket, PAYLOAD, name="writer")
 
     case.at("loaded")
+    box.let_all_go()
+    case.await_return("writer")
     box.let_all_go()
 
     case.at("drained")

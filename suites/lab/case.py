@@ -50,6 +50,7 @@ from native import (
 )
 
 from suites.clauses import OBSERVERS, SUBJECT, Clause
+from suites.lab.counters import sockets_in_use
 from suites.lab.families import Family, Packet, Tcp, Unix
 from suites.lab.outbox import Outbox, outbox
 from suites.lab.signals import ARMED, WATCHED
@@ -92,7 +93,7 @@ class Descriptor(int):
 
 
 def attempt(call: Callable[..., Any], *arguments: Any) -> Plain:
-    """The outcome of a call as a plain fact: its result, `data:` with what was read (0 for nothing), or its errno's name."""
+    """The outcome of a call as a plain fact: its result (0 for none), `data:` with what was read, or its errno's name."""
     try:
         return plain(call(*arguments))
     except CallError as error:
@@ -101,7 +102,7 @@ def attempt(call: Callable[..., Any], *arguments: Any) -> Plain:
 
 def plain(value: Any) -> Plain:
     """A result as a record holds it."""
-    if value == b"":
+    if value is None or value == b"":
         return 0
     if isinstance(value, bytes):
         return "data:" + value.decode("ascii", "backslashreplace")
@@ -186,6 +187,7 @@ class Case:
     def own(self, number: int, role: str) -> Descriptor:
         """Give a descriptor its role; it is closed after the case, and watched for edges where the clause speaks of them."""
         fd = Descriptor(number, role)
+        self._roles = {name: other for name, other in self._roles.items() if other != number}  # a number is given anew
         self._roles[role] = fd
         self._owned.append(fd)
         if role in self._watched_roles:
@@ -273,7 +275,7 @@ class Case:
     def put_in_flight(self, fd: int) -> Callable[[], None]:
         """Send a descriptor over a socket that nobody reads; returns what throws the message away."""
         sender, receiver = (self.own(end, role) for end, role in zip(socketpair(AF_UNIX, SOCK_DGRAM, 0), FLIGHT, strict=True))
-        sendmsg(sender, [b"x"], [rights([fd])])
+        sendmsg(sender, [b"x"], 0, [rights([fd])])
         return lambda: close(receiver)
 
     def spare_number(self) -> int:
@@ -287,6 +289,17 @@ class Case:
     def await_return(self, name: str) -> None:
         """Wait until a sleeper's call has returned and its thread is gone; the deadline ends the wait."""
         self._sleepers[name].join()
+
+    def sockets_at_rest(self) -> int:
+        """The count of sockets in use with nothing but the lab's own; waits for what the kernel frees after a grace period.
+
+        Some families give a socket back by call_rcu, so those of an earlier case may still be counted for a while.
+        """
+        while (count := sockets_in_use()) != self.lab.sockets:
+            if native.deadline_expired():
+                raise LabError(f"{count} sockets are in use where the lab has {self.lab.sockets}")
+            native.sched_yield()
+        return count
 
     def afterwards(self, undo: Callable[[], None]) -> None:
         """Have something undone when the case is over, last one first."""
@@ -332,6 +345,8 @@ class Case:
         del self._sleepers[name]
         outcome = self._outcome(sleeper)
         sleeper.join()
+        if sleeper.call == "accept" and isinstance(outcome, int):
+            return self.own(outcome, "accepted").role
         return outcome
 
     @staticmethod

@@ -26,6 +26,7 @@ from native import (
     socket,
 )
 
+from suites.lab.counters import sockets_in_use
 from suites.lab.links import Links
 from suites.lab.namespace import enter_network
 from suites.lab.signals import WATCHED
@@ -45,6 +46,7 @@ class Lab:
         self.uid = os.getuid()
         self.fence = self._connected_to_itself()
         self._links: Links | None = None
+        self.sockets = sockets_in_use()
         self._before: Census = census()
 
     @staticmethod
@@ -61,6 +63,7 @@ class Lab:
             self._links = Links()
             self._links.shape()
             self._links.unshape()
+            self.sockets += 2  # the rtnetlink socket and the one that has the slow link look at its queue
             kept = set(census().descriptors) - set(before.descriptors)
             self._before = self._before._replace(descriptors=tuple(sorted({*self._before.descriptors, *kept})))
         return self._links

@@ -53,16 +53,13 @@ LARGEST = 100_000
 SEGMENT = 1_000
 """TCP_MAXSEG in bytes: loopback's 64 KiB segments would fill these small buffers with one."""
 
-AGREED = 2
-"""So many failed sends in a row, with everything in flight acknowledged between them, mean that a TCP socket is full."""
-
 
 class Outbox(ABC):
     """One armed or unarmed socket that is being filled; `socket` is the case's subject."""
 
     socket: Descriptor
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, role: str = SUBJECT) -> None:
         self.case = case
         self.held = 0
 
@@ -80,8 +77,8 @@ class Outbox(ABC):
             pass
 
     def load(self) -> None:
-        """Send as much as a socket like this one takes, and not once more: no send has failed when this returns."""
-        twin = type(self)(self.case, role="twin")  # type: ignore[call-arg]
+        """Send as many packets as a socket like this one takes whole, and no more: nothing has failed when this returns."""
+        twin = type(self)(self.case, role="twin")
         twin.fill()
         while self.held < twin.held:
             self.send()
@@ -122,7 +119,7 @@ class UnixOutbox(Outbox):
     """AF_UNIX: charged to the sender until the peer has read the packet."""
 
     def __init__(self, case: Case, role: str = SUBJECT) -> None:
-        super().__init__(case)
+        super().__init__(case, role)
         fd, peer = case.family.pair()
         self.socket = case.own(fd, role)
         self.peer = case.own(peer, "peer" if role == SUBJECT else f"{role}_peer")
@@ -146,7 +143,7 @@ class TcpOutbox(Outbox):
     """TCP: charged until acknowledged, and what doesn't fit the peer's window isn't sent."""
 
     def __init__(self, case: Case, role: str = SUBJECT) -> None:
-        super().__init__(case)
+        super().__init__(case, role)
         family = case.family
         assert isinstance(family, Tcp)
         listener = family.socket()
@@ -160,28 +157,18 @@ class TcpOutbox(Outbox):
         self.peer = case.own(accept4(listener, 0), "peer" if role == SUBJECT else f"{role}_peer")
         self.socket = case.own(fd, role)
         close(listener)
-        self.room(8 * SMALL)
+        self.room(2 * SMALL)
 
     def send(self, flags: int = MSG_DONTWAIT) -> int:
         sent = send(self.socket, PAYLOAD, flags)
-        self.held += 1
+        self.held += sent == len(PAYLOAD)
+        self.acknowledge()
         return sent
-
-    def fill(self) -> None:
-        refused = 0
-        while refused < AGREED:
-            refused = 0 if self._fits() else refused + 1
-            if refused:
-                self.acknowledge()
 
     def acknowledge(self) -> None:
         """Have the peer acknowledge at once what it would acknowledge later (tcp_delack_timer), and wait until that is here."""
         setsockopt(self.peer, IPPROTO_TCP, TCP_QUICKACK, 1)
         self.case.fence()
-
-    def load(self) -> None:
-        super().load()
-        self.acknowledge()
 
     def let_go(self) -> None:
         raise NotImplementedError("TCP acknowledges as the window opens, not packet by packet")
@@ -197,7 +184,7 @@ class NeighbourOutbox(Outbox):
     """UDP and raw: charged while the neighbour that the packet is for hasn't answered."""
 
     def __init__(self, case: Case, role: str = SUBJECT) -> None:
-        super().__init__(case)
+        super().__init__(case, role)
         family = case.family
         assert isinstance(family, (Udp, Raw))
         self.links = case.lab.links()
@@ -238,7 +225,7 @@ class PacketOutbox(Outbox):
     """Packet sockets: charged until the device has sent the packet."""
 
     def __init__(self, case: Case, role: str = SUBJECT) -> None:
-        super().__init__(case)
+        super().__init__(case, role)
         self.links = case.lab.links()
         if role == SUBJECT:
             self.links.shape()

@@ -24,6 +24,7 @@ from native import (
 
 from suites.catalogue import clause
 from suites.lab.case import INPUT, OUTPUT, Case, Descriptor, attempt
+from suites.lab.outbox import PAYLOAD
 
 
 def reset(peer: Descriptor) -> None:
@@ -131,7 +132,7 @@ def test_refused_connection_is_one_error_event(case: Case) -> None:
 
 @clause("reset.refused.fails_connect")
 def test_blocking_connect_takes_the_refusal(case: Case) -> None:
-    """Who waited for the error has it; the signal is sent before he wakes."""
+    """Who waited for the error has it, so SO_ERROR has none left."""
     address = nobodys_address(case)
     sock = case.socket()
     case.arm(sock)
@@ -155,7 +156,7 @@ def test_reset_wakes_a_blocked_writer(case: Case) -> None:
     """The error comes before the broken pipe."""
     box = case.outbox()
     box.load()
-    case.sleep(case.variant, box.socket, b"x", name="writer")
+    case.sleep(case.variant, box.socket, PAYLOAD, name="writer")
 
     reset(box.peer)
 

@@ -1,6 +1,6 @@
 """Write space: the exact charge at which room goes and comes back, for who polls, sleeps or is signalled."""
 
-from native import IPPROTO_TCP, TCP_NOTSENT_LOWAT, MSG_DONTWAIT, POLLOUT, ioctl_outqnsd, poll_one, setsockopt
+from native import IPPROTO_TCP, TCP_NOTSENT_LOWAT, MSG_DONTWAIT, POLLOUT, poll_one, setsockopt
 
 from suites.catalogue import clause
 from suites.lab.case import OUTPUT, Case, attempt
@@ -79,10 +79,10 @@ def test_tcp_room_needs_less_than_half_of_the_low_water_mark_unsent(case: Case) 
     case.arm(box.socket)
     case.sleep("poll", box.socket, OUTPUT)
 
-    case.at("below", lowat=set_mark(too_small), notsent=ioctl_outqnsd(box.socket))
-    case.at("on", lowat=set_mark(enough), notsent=ioctl_outqnsd(box.socket))
+    case.at("below", lowat=set_mark(too_small))
+    case.at("on", lowat=set_mark(enough))
 
-    case.at("above", lowat=set_mark(enough + 1), notsent=ioctl_outqnsd(box.socket))
+    case.at("above", lowat=set_mark(enough + 1))
 
 
 @clause("room.step.wakes")
