@@ -1,13 +1,14 @@
 """The kernel's socket interface as it is: calls that return its result or raise its errno, and nothing in between.
 
-Owns the C declarations (`c/`, a file a header), the constants, and what a test bench needs that Python can't do: threads
-that make one call, a ring for signal handlers, a deadline, a fence, a census. Knows no clauses, no pytest and no reports.
+Owns the C declarations (`c/`, a file a header), the constants, and what a test bench needs that Python can't do:
+threads that make one call, a ring for signal handlers, a deadline, a fence, a census. Knows no clauses, no pytest and
+no reports.
 
 Everything is a function of this module, named as its manual page is. Descriptors are integers; an int of a subclass is
 kept as it is in errors and in the account of calls (`native.trace`).
 """
 
-# Each module says in its __all__ what it offers, but for the constants: what the C headers lack must be missing here too.
+# Each module says in its __all__ what it offers; the constants can't, because what the headers lack is missing there.
 from native import trace as trace
 from native.addresses import *
 from native.children import *

@@ -1,7 +1,7 @@
-"""How the extension module is made: one C source out of the pieces in `c/`, and the sentence that says what a build lacks.
+"""How the extension module is made: one C source out of the pieces in `c/`, and a sentence for what a build lacks.
 
-Owns the order of the pieces. setuptools loads this file by itself, before its requirements are there, so it imports nothing of
-this package, and cffi only once the build runs.
+Owns the order of the pieces. setuptools loads this file by itself, before its requirements are there, so it imports
+nothing of this package, and cffi only once the build runs.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class BuildExt(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         """Emit and compile; raises SetupError with one sentence where the machine lacks what a build needs."""
-        from cffi import FFI  # a build requirement: not there yet when setuptools asks this module for its requirements
+        from cffi import FFI  # not there yet when setuptools loads this file to ask what the build requires
 
         builder = FFI()
         builder.set_source(ext.name, source())
         builder.cdef(declarations())
-        builder.emit_c_code(ext.sources[0])
+        builder.emit_c_code(str(HERE / "_native.c"))
         try:
             super().build_extension(ext)
         except CompileError as error:
@@ -77,7 +77,7 @@ class BuildExt(build_ext):
 
     def _missing(self) -> str | None:
         if not self._compiles("int answer;"):
-            return "sockwake needs a C compiler: install gcc (Debian: apt install gcc libc6-dev) or set CC to one that works"
+            return "sockwake needs a C compiler: install gcc (Debian: apt install gcc libc6-dev) or set CC"
         if not self._compiles("#include <Python.h>"):
             return "sockwake needs Python.h: install this Python's headers (Debian: apt install python3-dev)"
         if not self._compiles("#include <linux/tcp.h>"):

@@ -1,4 +1,4 @@
-"""Socket addresses as the kernel reads them: bytes, made from and taken apart into what a person writes. Makes no call."""
+"""Socket addresses as the kernel reads them, bytes, made of and taken apart into what people write. Makes no call."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sockaddr_in6(host: str, port: int, flow: int = 0, scope: int = 0) -> bytes:
 
 
 def sockaddr_un(path: bytes) -> bytes:
-    """struct sockaddr_un, unix(7). A path that begins with a zero byte is an abstract name; an empty one asks to be named."""
+    """struct sockaddr_un, unix(7). A leading zero byte makes it an abstract name; an empty path asks for one."""
     end = b"\0" if path and path[0] else b""
     return struct.pack("=H", AF_UNIX) + path + end
 

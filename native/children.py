@@ -15,15 +15,18 @@ __all__ = [
 
 
 class Child:
-    """A child of this process, which dies with the thread that made it (PR_SET_PDEATHSIG). Exit it or kill it, to reap it."""
+    """A child, which dies with the thread that made it (PR_SET_PDEATHSIG). Have it exit, or kill it: both reap it."""
 
     def __init__(self) -> None:
         self._ends = ffi.new("int[2]")
         self.pid = done("fork", (), lib.child_fork(self._ends))
-        self._reaped = False
+        self._hung_up = self._reaped = False
 
     def call(self, name: str, number: int, *arguments: int) -> int:
-        """Have it make a system call with integers for arguments; returns the result. Raises CallError, DeadlineExpired."""
+        """Have it make a system call (SYS_*) on integers; returns the result.
+
+        Raises CallError with its errno, or DeadlineExpired, after which only `kill` ends a child that still hangs.
+        """
         result = ffi.new("long *")
         words = ffi.new("long[6]", list(arguments))
         checked(f"child: {name}", arguments, lib.child_call(self._ends, number, words, result))
@@ -35,25 +38,26 @@ class Child:
 
     def exit(self) -> None:
         """Have it end, which closes all it holds, and reap it."""
-        if not self._reaped:
-            self._hang_up()
-            self._reap()
+        self._hang_up()
+        self._reap()
 
     def kill(self) -> None:
         """Kill it, and reap it."""
         if not self._reaped:
             kill(self.pid, SIGKILL)
-            self._hang_up()
-            self._reap()
+        self._hang_up()
+        self._reap()
 
     def _hang_up(self) -> None:
-        for end in self._ends:
-            close(end)
+        if not self._hung_up:
+            self._hung_up = True
+            for end in self._ends:
+                close(end)
 
     def _reap(self) -> None:
-        status = ffi.new("int *")
-        done("waitpid", (self.pid,), lib.child_reap(self.pid, status))
-        self._reaped = True
+        if not self._reaped:
+            done("waitpid", (self.pid,), lib.child_reap(self.pid))
+            self._reaped = True
 
 
 def fork_child() -> Child:

@@ -1,8 +1,10 @@
 """The kernel's numbers, under the names that its headers give them.
 
-Each annotated name is compiled in from the C headers: the build (`native._build`) reads this list. A name that the headers at
-hand don't have is missing here too, so that using it is an AttributeError and never a wrong number. Knows nothing of calls.
+Each annotated name is compiled in from the C headers: the build (`native._build`) reads this list. A name that the
+headers at hand don't have is missing here too, so that using it is an AttributeError and never a wrong number.
 """
+
+from __future__ import annotations
 
 from native import _native
 
@@ -381,4 +383,6 @@ SYS_writev: int
 _ABSENT = _native.lib.ABSENT
 """What the build puts in the place of a name that the headers don't have."""
 
-globals().update({name: value for name in __annotations__ if (value := getattr(_native.lib, name)) != _ABSENT})
+globals().update(
+    {name: getattr(_native.lib, name) for name in __annotations__ if getattr(_native.lib, name) != _ABSENT}
+)

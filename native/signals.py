@@ -1,6 +1,6 @@
 """Signals: masks, actions, the ring that handlers write to, and siginfo with all of its fields.
 
-Sets of signals are any iterable of numbers. Masks are the kernel's own, so libc's signals (32 and 33) are like any other.
+Sets of signals are any iterable of numbers. Masks are the kernel's, so libc's own signals (32 and 33) are like others.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Siginfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalAction:
-    """What a signal does: "default", "ignore", "ring", or "other": a handler of somebody else's, at `address`."""
+    """What a signal does: "default", "ignore", "ring", or "other", a foreign handler at `address`."""
 
     handler: str
     flags: int

@@ -1,4 +1,4 @@
-"""The calls on sockets. Addresses are bytes (`native.addresses`); options have a module of their own (`native.options`)."""
+"""The calls on sockets. Addresses are bytes (`native.addresses`); options are in `native.options`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from native.errors import CallError, DeadlineExpired
 EINTR = 4
 
 Step = tuple[int, int, str, tuple[object, ...], int, int]
-"""When the call returned (CLOCK_MONOTONIC, ns), thread id, call, arguments, result (-1 for an error), errno (0 for none)."""
+"""When the call returned (CLOCK_MONOTONIC, ns), thread id, call, arguments, result (-1 for an error), errno or 0."""
 
 steps: list[Step] | None = None
 """The steps since `start`, in the order in which the calls returned; None while nothing is traced."""

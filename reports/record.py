@@ -111,9 +111,12 @@ class Writer:
                     "name another file, or remove it"
                 )
 
-    def write(self, line: Object) -> None:
-        """Append one line; it has reached the kernel when this returns. Raises RecordError."""
-        text = json.dumps(line, separators=(",", ":"), allow_nan=False)
+    def write(self, line: Object, text: str | None = None) -> None:
+        """Append one line; it has reached the kernel when this returns. Raises RecordError.
+
+        `text` is the line as JSON, where it has travelled as such; `line` then needs to have no more than its type and outcome.
+        """
+        text = text or json.dumps(line, separators=(",", ":"), allow_nan=False)
         rest = memoryview(text.encode("ascii") + b"\n")
         try:
             if self._file < 0:

@@ -64,16 +64,17 @@ class Recording:
             self._run = line.get("run", self._run)
             self._write(line)
 
-    def case(self, line: Line) -> None:
-        """Write a case's line; a recorded deviation is named on it."""
+    def case(self, line: Line, text: str | None = None) -> None:
+        """Write a case's line, given whole or with its text; a recorded deviation is named on it."""
         if line["case"] in self._lines:
             return
         deviation = self._deviations.get((line["case"], line["verdict"])) if line["outcome"] == "FAIL" else None
         if deviation:
-            line = line | {"deviation": deviation}
+            line = (json.loads(text) if text else line) | {"deviation": deviation}
+            text = None
         self._lines[line["case"]] = line
         self._running.pop(line["case"], None)
-        self._write(line)
+        self._write(line, text)
 
     def give_up(self, line: Line) -> None:
         """A case that nothing could end takes this process with it: write it, and the end."""
@@ -95,9 +96,9 @@ class Recording:
         counted["MISS"] = len(self._planned) - sum(counted.values())
         return {outcome: counted[outcome] for outcome in OUTCOMES}
 
-    def _write(self, line: Line) -> None:
+    def _write(self, line: Line, text: str | None = None) -> None:
         if self._writer:
-            self._writer.write(line)
+            self._writer.write(line, text)
 
     # pytest's hooks
 
@@ -119,12 +120,12 @@ class Recording:
             if report.when == "???" and report.nodeid in self._running:
                 self.case(self._died(report.nodeid))
             return
-        line = json.loads(text)
+        line = report.sockwake_head  # type: ignore[attr-defined]
         if line["type"] == "start":
             self._running[line["case"]] = line
-            self._write(line)
+            self._write(line, text)
         else:
-            self.case(line)
+            self.case(line, text)
 
     def _died(self, case: str) -> Line:
         """The line of a case whose worker is gone: its own last words, else that it died."""
@@ -147,13 +148,10 @@ class Recording:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show outcomes by their own names; a recorded deviation isn't news."""
-        outcome = getattr(report, "sockwake_outcome", None)
-        if outcome is None:
-            return None
         line = self._lines.get(report.nodeid)
-        if line and line["deviation"]:
-            return "deviating", "d", "DEVIATION"
-        return STATUS[outcome]
+        if line is None or report.when != "call":
+            return None
+        return ("deviating", "d", "DEVIATION") if line["deviation"] else STATUS[line["outcome"]]
 
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C: what hasn't run is MISS, and the end says why."""

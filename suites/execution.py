@@ -366,11 +366,10 @@ class Execution:
                 "worker": self.worker,
                 "t_ns": time.monotonic_ns(),
             }
-            report.sockwake = json.dumps(start)  # type: ignore[attr-defined]
+            _attach(report, start, start)
         elif call.when == "call" and LINE in item.stash:
             line = item.stash[LINE]
-            report.sockwake = json.dumps(line, separators=(",", ":"))  # type: ignore[attr-defined]
-            report.sockwake_outcome = line["outcome"]  # type: ignore[attr-defined]
+            _attach(report, line, {key: line[key] for key in ("type", "case", "outcome", "verdict", "duration_ns", "deviation")})
             if line["outcome"] == "SKIP":
                 report.outcome = "skipped"
                 report.longrepr = (str(item.path), item.location[1] or 0, line["reason"])
@@ -378,6 +377,12 @@ class Execution:
                 report.outcome = "failed"
                 report.longrepr = explanation(line)
         return report
+
+
+def _attach(report: pytest.TestReport, line: dict[str, Any], head: dict[str, Any]) -> None:
+    """A line travels as text, encoded once, with as much of it beside as the controller has to know."""
+    report.sockwake = json.dumps(line, separators=(",", ":"))  # type: ignore[attr-defined]
+    report.sockwake_head = head  # type: ignore[attr-defined]
 
 
 LINE: pytest.StashKey[dict[str, Any]] = pytest.StashKey()

@@ -4,7 +4,9 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-struct child_order { long number, arguments[6]; };
+/* Orders are counted, so that an answer which a deadline has cut off isn't taken for a later one. */
+struct child_order { long count, number, arguments[6]; };
+struct child_answer { long count, result; };
 
 /* Pipes, not sockets: the sockets' counters belong to what is being tested. */
 static void child_main(int orders, int answers)
@@ -12,8 +14,9 @@ static void child_main(int orders, int answers)
     struct child_order order;
     while (read(orders, &order, sizeof order) == sizeof order) {
         const long *a = order.arguments;
-        long result = kernel_result(syscall(order.number, a[0], a[1], a[2], a[3], a[4], a[5]));
-        if (write(answers, &result, sizeof result) != sizeof result)
+        struct child_answer answer = {.count = order.count};
+        answer.result = kernel_result(syscall(order.number, a[0], a[1], a[2], a[3], a[4], a[5]));
+        if (write(answers, &answer, sizeof answer) != sizeof answer)
             break;
     }
     _exit(0);
@@ -56,15 +59,25 @@ static long child_fork(int *ends)
 /* Returns 0 when the child has made the call, whose result is in *result; -EINTR if it hasn't yet. */
 static long child_call(const int *ends, long number, const long *arguments, long *result)
 {
-    struct child_order order = {.number = number};
+    static long orders;
+    struct child_order order = {.count = ++orders, .number = number};
+    struct child_answer answer;
     memcpy(order.arguments, arguments, sizeof order.arguments);
-    if (write(ends[0], &order, sizeof order) != sizeof order)
+    if (write(ends[0], &order, sizeof order) == -1)
         return -errno;
-    ssize_t size = read(ends[1], result, sizeof *result);
-    return size == -1 ? -errno : size == sizeof *result ? 0 : -EPIPE;
+    do {
+        ssize_t size = read(ends[1], &answer, sizeof answer);
+        if (size == -1)
+            return -errno;
+        if (size != sizeof answer) /* it has died */
+            return -EPIPE;
+    } while (answer.count != order.count);
+    *result = answer.result;
+    return 0;
 }
 
-static long child_reap(int pid, int *status)
+static long child_reap(int pid)
 {
-    return kernel_result(waitpid(pid, status, 0));
+    int status;
+    return kernel_result(waitpid(pid, &status, 0));
 }

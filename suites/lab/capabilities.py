@@ -1,7 +1,8 @@
 """What a target can do, found out by trying it, never by asking for its version.
 
-Owns the probes. All run once for a run, in a child process with a namespace of its own, so that a probe that hangs or breaks
-something hurts nobody. A case whose capability is missing is SKIP, with the probe and its error as the reason.
+Owns the probes. All run once for a run, in a process with a namespace of its own, so that a probe that hangs or breaks something
+hurts nobody. It closes nothing: its end does that, and isn't waited for, since the kernel takes its time over links and packet
+sockets. A case whose capability is missing is SKIP, with the probe and its error as the reason.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import TypedDict
 
 from native import (
@@ -62,8 +64,7 @@ def _ipv6() -> str:
 
 def _family(name: str) -> Callable[[], str]:
     def probe() -> str:
-        for fd in FAMILIES[name].pair():
-            close(fd)
+        FAMILIES[name].pair()
         return "a pair of sockets was made"
 
     return probe
@@ -84,15 +85,16 @@ def _tcp_info() -> str:
     return "TCP_INFO was read"
 
 
+_links = cache(Links)
+
+
 def _neighbours() -> str:
-    Links().close()
+    _links()
     return "a veth pair was made and its neighbours can be left unresolved"
 
 
 def _shaper() -> str:
-    links = Links()
-    links.shape()
-    links.close()
+    _links().shape()
     return "a token bucket filter was put on a veth device"
 
 
@@ -113,11 +115,14 @@ def probe() -> Found:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reader)
-        try:
-            os.write(writer, json.dumps(_probe_all()).encode())
-        finally:
-            os._exit(0)
+        if os.fork() == 0:  # a grandchild is init's to wait for
+            try:
+                answer = json.dumps(_probe_all()).encode()
+                os.closerange(0, writer)
+                os.write(writer, answer)
+            finally:
+                os._exit(0)
+        os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         answer = pipe.read()

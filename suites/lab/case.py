@@ -295,9 +295,9 @@ class Case:
 
         Some families give a socket back by call_rcu, so those of an earlier case may still be counted for a while.
         """
-        while (count := sockets_in_use()) != self.lab.sockets:
+        while (count := sockets_in_use()) != self.lab.sockets():
             if native.deadline_expired():
-                raise LabError(f"{count} sockets are in use where the lab has {self.lab.sockets}")
+                raise LabError(f"{count} sockets are in use where the lab has {self.lab.sockets()}")
             native.sched_yield()
         return count
 
@@ -431,7 +431,7 @@ class Case:
             close(self._edge_epoll)
         for fd in reversed(self._owned):
             with suppress(CallError):  # EBADF: the case has closed it itself
-                self.family.discard(fd)
+                self.lab.discard(self.family, fd)
         self.fence()
         drain_signals(WATCHED)
 

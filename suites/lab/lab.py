@@ -6,6 +6,8 @@ Owns the worker's namespace, CPU, signal mask, fence and the account of what the
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from native import (
     AF_INET,
@@ -27,6 +29,8 @@ from native import (
 )
 
 from suites.lab.counters import sockets_in_use
+from suites.lab.families import Family, Packet
+from suites.lab.keeper import Keeper
 from suites.lab.links import Links
 from suites.lab.namespace import enter_network
 from suites.lab.signals import WATCHED
@@ -46,7 +50,9 @@ class Lab:
         self.uid = os.getuid()
         self.fence = self._connected_to_itself()
         self._links: Links | None = None
-        self.sockets = sockets_in_use()
+        self._keeper: Keeper | None = None
+        self._own_sockets = sockets_in_use()
+        self.capacities: dict[str, int] = {}
         self._before: Census = census()
 
     @staticmethod
@@ -59,14 +65,37 @@ class Lab:
     def links(self) -> Links:
         """The links that hold packets back, made when the first case asks for them."""
         if self._links is None:
-            before = census()
-            self._links = Links()
-            self._links.shape()
-            self._links.unshape()
-            self.sockets += 2  # the rtnetlink socket and the one that has the slow link look at its queue
-            kept = set(census().descriptors) - set(before.descriptors)
-            self._before = self._before._replace(descriptors=tuple(sorted({*self._before.descriptors, *kept})))
+            with self._lasting():
+                self._links = Links()
+                self._links.shape()
+                self._links.unshape()
+            self._own_sockets += 2  # the rtnetlink socket and the one that has the slow link look at its queue
         return self._links
+
+    def discard(self, family: Family, fd: int) -> None:
+        """Close what a case left open, in the way of its family."""
+        if not isinstance(family, Packet):
+            family.discard(fd)
+            return
+        if self._keeper is None:
+            with self._lasting():
+                self._keeper = Keeper()
+        self._keeper.take(fd)
+
+    def sockets(self) -> int:
+        """How many sockets are in use in the worker's namespace while no case has any."""
+        return self._own_sockets + (self._keeper.sockets if self._keeper else 0)
+
+    @contextmanager
+    def _lasting(self) -> Iterator[None]:
+        """What is made inside stays, and isn't a leak of the case that happens to be under way."""
+        before = census()
+        yield
+        now = census()
+        made = set(now.descriptors) - set(before.descriptors)
+        self._before = self._before._replace(
+            descriptors=tuple(sorted({*self._before.descriptors, *made})), children=now.children
+        )
 
     def settle(self) -> None:
         """Take what the process holds now as what it may hold: the lab itself has made something that stays."""

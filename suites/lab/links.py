@@ -22,7 +22,6 @@ from native import (
     SOCK_RAW,
     CallError,
     bind,
-    close,
     if_index,
     if_up,
     recv,
@@ -34,7 +33,7 @@ from native import (
 )
 
 NETLINK_ROUTE = 0
-RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWNEIGH, RTM_DELNEIGH, RTM_NEWQDISC = 16, 17, 20, 28, 29, 36
+RTM_NEWLINK, RTM_NEWADDR, RTM_NEWNEIGH, RTM_DELNEIGH, RTM_NEWQDISC, RTM_DELQDISC = 16, 20, 28, 29, 36, 37
 NLM_REQUEST, NLM_ACK, NLM_REPLACE, NLM_CREATE = 0x1, 0x4, 0x100, 0x400
 NLMSG_ERROR = 2
 IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 3, 4, 18, 1, 2, 1
@@ -67,7 +66,7 @@ class LinksError(Exception):
 
 
 class Links:
-    """The holding devices of one network namespace, made when first asked for."""
+    """The holding devices of the calling thread's network namespace; they go with it."""
 
     def __init__(self) -> None:
         self._netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)
@@ -81,15 +80,6 @@ class Links:
             for name, value in _NEIGHBOUR_SYSCTLS.items():
                 Path("/proc/sys/net", directory, "neigh", HELD, name).write_text(value)
             self._address(family)
-
-    def close(self) -> None:
-        """Remove the devices."""
-        for name in (HELD, SLOW):
-            with suppress(CallError):  # the second one is made on demand
-                self._ask(RTM_DELLINK, 0, struct.pack("=BxHiII", 0, 0, if_index(name), 0, 0), f"remove {name}")
-        if self._kicker >= 0:
-            close(self._kicker)
-        close(self._netlink)
 
     # Neighbours
 
@@ -131,7 +121,7 @@ class Links:
 
     def unshape(self) -> None:
         """Remove the slow link's queue with all that is in it."""
-        self._ask(RTM_NEWQDISC + 1, 0, self._queue(), "remove the token bucket")
+        self._ask(RTM_DELQDISC, 0, self._queue(), "remove the token bucket")
 
     @staticmethod
     def slow_address() -> bytes:
