@@ -53,7 +53,7 @@ def load_text(folder: Path, text: str) -> str:
         ('revents = "IN writable"', "recv = 0", "the last moment must say revents"),
         ('revents = "IN writable"', 'peer = { revent = "IN" }', "peer.revent: no observer of this name"),
         ('revents = "IN writable"', 'revents = ""\nx = { holds = "f(1)" }', "is not a relation"),
-        ('revents = "IN writable"', 'revents = ""\nx = { min = 1, max = 2 }', "write a value"),
+        ('revents = "IN writable"', 'revents = ""\nx = { min = 1 }', "x.min: no observer of this name"),
         ('"area.subject.property"', '"Area"', "id: must be area.subject.property"),
         ("[clause.expect.now]", "[clause.expects.now]", "there is no key 'expects'; did you mean expect?"),
     ],

@@ -191,8 +191,8 @@ def test_repeat_stops_at_the_first_execution_that_differs(mini: Mini) -> None:
     ("body", "what"),
     [
         ("native.socket(native.AF_UNIX, native.SOCK_DGRAM, 0)", "descriptors"),
-        ("native.sigprocmask(native.SIG_UNBLOCK, {native.SIGUSR1})", "mask"),
-        ("native.sigaction(native.SIGUSR2, 'ring')", "dispositions"),
+        ("native.sigprocmask(native.SIG_UNBLOCK, {native.SIGUSR1})", "the signal mask"),
+        ("native.sigaction(native.SIGUSR2, 'ring')", "signal handlers"),
         ("import threading, time; threading.Thread(target=threading.Event().wait, args=(9,), daemon=True).start()", "threads"),
     ],
 )
@@ -224,7 +224,7 @@ def test_hang_under_judgement_fails_and_the_run_goes_on(mini: Mini) -> None:
 
 def test_hang_in_the_set_up_is_an_error(mini: Mini) -> None:
     """What our own arranging waits for in vain isn't the kernel's fault."""
-    mini.add("hangs", body="sock, _ = case.pair()\nnative.send(sock, b'x', 0)\ncase.sleep('recv', sock, 1)\ncase.at('now')")
+    mini.add("hangs", body="case.pair()\nwhile True: case.deliver(b'x' * 60000)")
     mini.add("next_one")
 
     assert outcomes(mini.run("--deadline", "0.2")) == {"hangs": "ERROR", "next_one": "PASS"}
@@ -350,7 +350,7 @@ def test_deviation_that_is_gone_or_different_fails_the_run(mini: Mini, facts: st
     ("arguments", "words"),
     [
         (["--clause", "reset.refused.is_an_eror"], "there is no clause 'reset.refused.is_an_eror'; did you mean reset.refused.is_an_error"),
-        (["--family", "tcp5"], "there is no family 'tcp5'; did you mean tcp4 or tcp6"),
+        (["--family", "tcp5"], "there is no family 'tcp5'; did you mean tcp6 or tcp4"),
     ],
 )
 def test_unknown_name_is_refused_with_what_is_near(tmp_path: Path, arguments: list[str], words: str) -> None:

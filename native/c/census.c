@@ -77,6 +77,8 @@ static uint64_t inode_of(int thread, const char *name)
     return fstatat(thread, name, &found, 0) == -1 ? 0 : found.st_ino;
 }
 
+#define KERNEL_SA_RESTORER 0x04000000UL /* libc adds it to whatever it sets, so it says nothing */
+
 /* The signals between the standard ones and SIGRTMIN are libc's own, which sets them up with the first thread. */
 static void read_actions(uint64_t *actions)
 {
@@ -87,7 +89,7 @@ static void read_actions(uint64_t *actions)
             continue;
         syscall(SYS_rt_sigaction, signo, NULL, &action, (long)KERNEL_SIGSET_SIZE);
         actions[0] = action.handler;
-        actions[1] = action.flags;
+        actions[1] = action.flags & ~KERNEL_SA_RESTORER;
     }
 }
 

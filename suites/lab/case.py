@@ -290,6 +290,7 @@ class Case:
         """Wait until a sleeper's call has returned and its thread is gone; the deadline ends the wait."""
         self._sleepers[name].join()
 
+    @arranging
     def sockets_at_rest(self) -> int:
         """The count of sockets in use with nothing but the lab's own; waits for what the kernel frees after a grace period.
 
@@ -387,6 +388,7 @@ class Case:
 
     def begin(self) -> None:
         """Start the clock and the account of calls."""
+        self.lab.prepare(self.family)
         self._began_ns = time.monotonic_ns()
         native.trace.start()
 

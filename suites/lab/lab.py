@@ -36,6 +36,21 @@ from suites.lab.namespace import enter_network
 from suites.lab.signals import WATCHED
 
 
+WORDS = {
+    "blocked": "the signal mask",
+    "pending": "pending signals",
+    "dispositions": "signal handlers",
+    "limits": "resource limits",
+    "net_namespace": "the network namespace",
+    "user_namespace": "the user namespace",
+    "affinity": "the CPU affinity",
+}
+"""What the fields of a census are called where a case has changed them; the others are called what they are."""
+
+MANY = 1 << 10
+"""Threads and children are counts; what is larger than this is a mask or an inode."""
+
+
 class Lab:
     """A worker's place of work. Making one changes the process for good; there is one in each."""
 
@@ -72,15 +87,18 @@ class Lab:
             self._own_sockets += 2  # the rtnetlink socket and the one that has the slow link look at its queue
         return self._links
 
-    def discard(self, family: Family, fd: int) -> None:
-        """Close what a case left open, in the way of its family."""
-        if not isinstance(family, Packet):
-            family.discard(fd)
-            return
-        if self._keeper is None:
+    def prepare(self, family: Family) -> None:
+        """Make what a family needs that stays, before a case has any descriptor whose number could be taken."""
+        if isinstance(family, Packet) and self._keeper is None:
             with self._lasting():
                 self._keeper = Keeper()
-        self._keeper.take(fd)
+
+    def discard(self, family: Family, fd: int) -> None:
+        """Close what a case left open, in the way of its family."""
+        if isinstance(family, Packet) and self._keeper:
+            self._keeper.take(fd)
+        else:
+            family.discard(fd)
 
     def sockets(self) -> int:
         """How many sockets are in use in the worker's namespace while no case has any."""
@@ -110,11 +128,10 @@ class Lab:
         found = []
         for field, was, is_ in zip(Census._fields, before, now, strict=True):
             if was != is_:
-                found.append(f"{field} {_difference(was, is_)}")
+                more = _count(is_) - _count(was)
+                found.append(f"{WORDS.get(field, field)} ({f'{more:+d}' if more else 'changed'})")
         return found
 
 
-def _difference(was: object, now: object) -> str:
-    if isinstance(was, tuple) and isinstance(now, tuple) and len(was) != len(now):
-        return f"({len(now) - len(was):+d})"
-    return "changed"
+def _count(held: object) -> int:
+    return len(held) if isinstance(held, tuple) else held if isinstance(held, int) and held < MANY else 0

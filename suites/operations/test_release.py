@@ -197,9 +197,9 @@ def test_close_with_linger_0_sends_a_reset(case: Case) -> None:
 @clause("release.shutdown.is_none")
 def test_shutdown_leaves_the_socket_open_and_in_use(case: Case) -> None:
     """Our own shutdown is told to sleepers, and signals nothing."""
+    before = case.sockets_at_rest()
     sock, _ = case.pair()
     case.arm(sock)
-    before = sockets_in_use()
 
     done = attempt(shutdown, sock, SHUT_RDWR)
     case.fence()
