@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from reports.record import RecordError
 from reports.recording import Recording
 from suites import execution
@@ -24,11 +25,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("sockwake", "sockwake: conformance of Linux socket event notification")
     group.addoption("--record", type=Path, metavar="FILE", help="write the record (JSON Lines) to FILE")
     group.addoption("--clause", nargs="+", default=[], metavar="ID", help="run only the cases of these clauses")
-    group.addoption("--family", nargs="+", default=[], metavar="NAME", help="run only the cases on these socket families")
-    group.addoption("--target", default="host", metavar="NAME", help="what the kernel is called in the record (default: host)")
-    group.addoption("--deadline", type=float, default=5.0, metavar="SECONDS", help="when a case that hangs is ended (default: 5)")
-    group.addoption("--repeat", type=int, default=1, metavar="N", help="execute each case N times; the first that differs counts")
-    group.addoption("--as-kernel", metavar="VERSION", help="judge as if this Linux version ran (default: the one that runs)")
+    group.addoption(
+        "--family", nargs="+", default=[], metavar="NAME", help="run only the cases on these socket families"
+    )
+    group.addoption(
+        "--target", default="host", metavar="NAME", help="what the kernel is called in the record (default: host)"
+    )
+    group.addoption(
+        "--deadline", type=float, default=5.0, metavar="SECONDS", help="when a case that hangs is ended (default: 5)"
+    )
+    group.addoption(
+        "--repeat", type=int, default=1, metavar="N", help="execute each case N times; the first that differs counts"
+    )
+    group.addoption(
+        "--as-kernel", metavar="VERSION", help="judge as if this Linux version ran (default: the one that runs)"
+    )
     group.addoption("--trace-path", action="store_true", help="record the kernel functions of each case (needs ftrace)")
 
 

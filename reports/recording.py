@@ -117,10 +117,10 @@ class Recording:
         """Take the line that a report carries; a report without one that ends a case says that its worker died."""
         text = getattr(report, "sockwake", None)
         if text is None:
-            if report.when == "???" and report.nodeid in self._running:
+            if str(report.when) == "???" and report.nodeid in self._running:  # xdist's word for a crash
                 self.case(self._died(report.nodeid))
             return
-        line = report.sockwake_head  # type: ignore[attr-defined]
+        line = report.sockwake_head
         if line["type"] == "start":
             self._running[line["case"]] = line
             self._write(line, text)

@@ -21,7 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code: 0, and 2 for what can't be used."""
     parser = argparse.ArgumentParser(prog="python -m suites", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    explained = commands.add_parser("explain", help="print what a clause says, what it expects, and the case that drives it")
+    explained = commands.add_parser(
+        "explain", help="print what a clause says, what it expects, and the case that drives it"
+    )
     explained.add_argument("clause", help="the clause's id")
     judged = commands.add_parser("judge", help="judge recorded observations again under today's specification")
     judged.add_argument("records", nargs="+", type=Path, metavar="FILE", help="records")
@@ -94,7 +96,7 @@ def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]
 def _judged_case(specification: Specification, line: dict[str, Any], kernel: tuple[int, ...] | None) -> dict[str, Any]:
     if line["outcome"] not in ("PASS", "FAIL") or not line["observed"] or line["verdict"].startswith("hung"):
         return line
-    family, _, variant = line["case"].rpartition("[")[2].removesuffix("]").partition(f"{line['family']}-")
+    variant = line["case"].rpartition("[")[2].removesuffix("]").removeprefix(line["family"]).removeprefix("-")
     clause = specification.clause(line["clause"])
     expected = specification.expectation(clause, line["family"], variant or None, kernel)
     outcome, verdict = judge(expected, line["observed"])

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from suites.judge import MASK_BITS, REASONS, SELECT_BITS, SIGNAL_NAMES, relation
 
@@ -60,8 +60,16 @@ _MASKED = {"poll": "poll", "ppoll": "poll", "epoll": "poll", "edge": "poll", "se
 _ASKED = {"input": SELECT_BITS["READ"] | SELECT_BITS["EXCEPT"], "output": SELECT_BITS["WRITE"]}
 _CODES = {name: code for code, name in REASONS.items()}
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
-_REQUIRED = {"id": str, "title": str, "text": str, "level": str, "claims": list, "refs": list, "families": list}
-_OPTIONAL = {
+_REQUIRED: dict[str, type] = {
+    "id": str,
+    "title": str,
+    "text": str,
+    "level": str,
+    "claims": list,
+    "refs": list,
+    "families": list,
+}
+_OPTIONAL: dict[str, type] = {
     "covers": list,
     "path": list,
     "variants": list,
@@ -125,7 +133,10 @@ class Specification:
 
     def needs(self, clause: Clause, family: str) -> tuple[str, ...]:
         """The capabilities without which a clause can't be tried on this family."""
-        words = ((self.words[need].get(family, self.words[need]["default"]) if need in self.words else need) for need in clause.needs)
+        words = (
+            (self.words[need].get(family, self.words[need]["default"]) if need in self.words else need)
+            for need in clause.needs
+        )
         return tuple(need for need in words if need)
 
     def expectation(
@@ -139,7 +150,7 @@ class Specification:
         for change in clause.changes:
             if kernel is None or applies(change.since, kernel):
                 for name, stated in change.expect.items():
-                    moments[name] = moments.get(name, {}) | stated
+                    moments[name] = moments.get(name, {}) | dict(stated)
         compiler = _Compiler(self.words, family or "", variant or "", clause)
         last = next(reversed(moments), None)
         compiled = {name: compiler.moment(name, stated, name == last) for name, stated in moments.items()}
@@ -255,9 +266,9 @@ class _Compiler:
         by_family = self.words[word]
         return by_family.get(self.family, by_family["default"])
 
-    def _accept(self, key: str, value: Any) -> dict[str, Any]:
+    def _accept(self, key: str, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, dict):
-            return {"is": self._word(value) if value in self.words else value}
+            return {"is": self._word(value) if isinstance(value, str) and value in self.words else value}
         if "holds" in value and value["holds"] in self.words:
             value = {"holds": self._word(value["holds"])}
         if not _is_accept(value):
@@ -267,7 +278,8 @@ class _Compiler:
                 relation(value["holds"])
             except ValueError as error:
                 self._fail(key, str(error))
-        return value
+        accept: Mapping[str, Any] = value
+        return accept
 
     def _signals(self, stated: Any) -> Any:
         if isinstance(stated, dict):
@@ -296,7 +308,7 @@ class _Compiler:
             }
         self._fail("signals", _unknown("signal", text, [*_CODES, *SIGNAL_NAMES]))
 
-    def _fail(self, key: str, why: str) -> Any:
+    def _fail(self, key: str, why: str) -> NoReturn:
         raise SpecificationError(f"{self.clause.file}: clause {self.clause.id}: {self.where}.{key}: {why}")
 
 
@@ -321,9 +333,10 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file; raises SpecificationError with its name if it isn't one."""
     try:
-        return tomllib.loads(path.read_text())
+        document: dict[str, Any] = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecificationError(f"{path.name}: not TOML: {error}") from None
+    return document
 
 
 @cache
@@ -339,7 +352,9 @@ def load(folder: Path = SPECIFICATION) -> Specification:
         for table in document.get("clause", []):
             clause = _clause(path.name, table)
             if clause.id in clauses:
-                raise SpecificationError(f"{path.name}: clause {clause.id}: its id stands in {clauses[clause.id].file} too")
+                raise SpecificationError(
+                    f"{path.name}: clause {clause.id}: its id stands in {clauses[clause.id].file} too"
+                )
             clauses[clause.id] = clause
     if not clauses:
         raise SpecificationError(f"{folder}: there is no clause in any *.toml of this folder")
@@ -349,19 +364,19 @@ def load(folder: Path = SPECIFICATION) -> Specification:
 def _clause(file: str, table: Mapping[str, Any]) -> Clause:
     name = table.get("id", "(without an id)")
 
-    def fail(key: str, why: str) -> Any:
+    def fail(key: str, why: str) -> NoReturn:
         raise SpecificationError(f"{file}: clause {name}: {key}: {why}")
 
     for key, kind in _REQUIRED.items():
         if not isinstance(table.get(key), kind):
             fail(key, "is missing" if key not in table else f"must be a {kind.__name__}")
     for key, value in table.items():
-        kind = (_REQUIRED | _OPTIONAL).get(key)
-        if kind is None:
+        wanted = (_REQUIRED | _OPTIONAL).get(key)
+        if wanted is None:
             fail(key, _unknown("key", key, [*_REQUIRED, *_OPTIONAL]))
-        elif not isinstance(value, kind):
-            fail(key, f"must be a {kind.__name__}")
-        elif kind is list and key != "change" and not all(isinstance(item, str) for item in value):
+        elif not isinstance(value, wanted):
+            fail(key, f"must be a {wanted.__name__}")
+        elif isinstance(value, list) and key != "change" and not all(isinstance(item, str) for item in value):
             fail(key, "must be a list of strings")
     if not _ID.fullmatch(name):
         fail("id", "must be area.subject.property in small letters")
@@ -370,10 +385,17 @@ def _clause(file: str, table: Mapping[str, Any]) -> Clause:
     if not table.get("expect"):
         fail("expect", "at least one moment must be stated: [clause.expect.NAME]")
     return Clause(
-        **{key: tuple(table[key]) for key in ("claims", "refs", "families")},
-        **{key: tuple(table.get(key, ())) for key in ("covers", "path", "variants", "needs")},
-        **{key: table[key] for key in ("id", "level", "expect")},
+        id=name,
         title=table["title"].strip(),
+        level=table["level"],
+        claims=tuple(table["claims"]),
+        covers=tuple(table.get("covers", ())),
+        refs=tuple(table["refs"]),
+        path=tuple(table.get("path", ())),
+        families=tuple(table["families"]),
+        variants=tuple(table.get("variants", ())),
+        needs=tuple(table.get("needs", ())),
+        expect=table["expect"],
         text=" ".join(table["text"].split()),
         timer=table.get("timer"),
         unjudged=table.get("unjudged", {}),

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from native import CallError, DeadlineExpired, deadline_start, deadline_stop
 
+from native import CallError, DeadlineExpired, deadline_start, deadline_stop
 from suites import catalogue
 from suites.clauses import Clause, Specification, SpecificationError, read_toml
 from suites.judge import judge
@@ -199,7 +199,8 @@ class Execution:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep what --clause and --family name; the sanity cases stand first and last."""
         chosen, families = set(self.settings.clauses), set(self.settings.families)
-        kept, dropped = [], []
+        kept: list[pytest.Item] = []
+        dropped: list[pytest.Item] = []
         for item in items:
             planned = planned_of(item)
             wanted = planned is None or (
@@ -369,7 +370,11 @@ class Execution:
             _attach(report, start, start)
         elif call.when == "call" and LINE in item.stash:
             line = item.stash[LINE]
-            _attach(report, line, {key: line[key] for key in ("type", "case", "outcome", "verdict", "duration_ns", "deviation")})
+            _attach(
+                report,
+                line,
+                {key: line[key] for key in ("type", "case", "outcome", "verdict", "duration_ns", "deviation")},
+            )
             if line["outcome"] == "SKIP":
                 report.outcome = "skipped"
                 report.longrepr = (str(item.path), item.location[1] or 0, line["reason"])
@@ -426,4 +431,3 @@ def check_names(specification: Specification, clauses: Iterable[str], families: 
             near = get_close_matches(name, FAMILIES, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(FAMILIES)}"
             raise SpecificationError(f"there is no family {name!r}; {hint}")
-

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from reports.__main__ import main as reports
-
 from targets import host
 from targets.host import ROOT, TargetError
 

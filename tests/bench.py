@@ -32,7 +32,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--pairs", type=int, default=7, help="pairs of runs, after one that isn't counted (default: 7)")
     parser.add_argument("--limit", type=float, default=4.0, help="the largest ratio allowed (default: 4)")
-    parser.add_argument("--memory", type=float, default=150.0, help="the largest peak memory allowed, in MB (default: 150)")
+    parser.add_argument(
+        "--memory", type=float, default=150.0, help="the largest peak memory allowed, in MB (default: 150)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder, "record.jsonl")
@@ -48,7 +50,9 @@ def main() -> int:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"{count} cases: {statistics.median(cases for cases, _ in pairs):.2f} s; ", end="")
     print(f"{count} empty tests: {statistics.median(tests for _, tests in pairs):.2f} s (medians of {len(pairs)})")
-    print(f"ratio: {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f}), at most {options.limit:g}")
+    print(
+        f"ratio: {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f}), at most {options.limit:g}"
+    )
     print(f"peak memory: {peak:.0f} MB, at most {options.memory:g}")
     return int(statistics.median(ratios) > options.limit or peak > options.memory)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from suites.catalogue import all_cases
 from suites.clauses import SpecificationError, applies, load, select_bits
 from suites.lab.families import FAMILIES
@@ -31,11 +32,13 @@ revents = "IN writable"
 def load_text(folder: Path, text: str) -> str:
     """Load a specification of one file; returns what is wrong with it."""
     (folder / "one.toml").write_text(text)
-    with pytest.raises(SpecificationError) as refused:
+    try:
         specification = load(folder)
         for clause in specification.clauses.values():
             specification.expectation(clause, "tcp4", None, None)
-    return str(refused.value)
+    except SpecificationError as error:
+        return str(error)
+    return "nothing"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,11 @@ def load_text(folder: Path, text: str) -> str:
         ('claims = ["E1"]', 'claims = "E1"', "claims: must be a list"),
         ('claims = ["E1"]', "claims = [1]", "claims: must be a list of strings"),
         ('refs = ["poll(2)"]', 'refs = ["poll(2)"]\nneed = []', "need: there is no key 'need'; did you mean needs?"),
-        ('revents = "IN writable"', 'revents = "INN"', "expect.now.socket.poll: there is no event bit 'INN'; did you mean"),
+        (
+            'revents = "IN writable"',
+            'revents = "INN"',
+            "expect.now.socket.poll: there is no event bit 'INN'; did you mean",
+        ),
         ('revents = "IN writable"', "revents = 5", "a mask is written as names"),
         ('"POLL_IN"', '"POLL_INN"', "expect.now.signals: there is no signal 'POLL_INN'; did you mean POLL_IN"),
         ('revents = "IN writable"', "recv = 0", "the last moment must say revents"),
@@ -95,7 +102,9 @@ def test_last_moment_asks_for_so_error_too(tmp_path: Path) -> None:
     (tmp_path / "one.toml").write_text(GOOD)
     specification = load(tmp_path)
 
-    facts = specification.expectation(specification.clause("area.subject.property"), "tcp4", None, None)["moments"]["now"]["facts"]
+    facts = specification.expectation(specification.clause("area.subject.property"), "tcp4", None, None)["moments"][
+        "now"
+    ]["facts"]
 
     assert list(facts) == ["socket.poll", "socket.select", "socket.epoll", "socket.edge", "socket.so_error"]
     assert facts["socket.so_error"] == {"is": 0}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from suites.judge import MASK_BITS, accepts, judge, relation
 
 Json = Any
@@ -29,7 +30,16 @@ def changed_signals(observed: Json, expected: Json) -> Iterator[str]:
                 yield f"signal {index}'s {field} changed by {change}"
                 signal[field] -= change
     for moment in expected["moments"]:
-        code = {"at": moment, "signo": observed["names"]["signal"], "code": 1, "errno": 0, "band": 0x41, "fd": 0, "pid": 0, "uid": 0}
+        code = {
+            "at": moment,
+            "signo": observed["names"]["signal"],
+            "code": 1,
+            "errno": 0,
+            "band": 0x41,
+            "fd": 0,
+            "pid": 0,
+            "uid": 0,
+        }
         signals.append(code)
         yield f"a signal added at {moment}"
         signals.pop()

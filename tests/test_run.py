@@ -54,7 +54,9 @@ class Mini:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "checkout"
-        shutil.copytree(ROOT / "suites", self.root / "suites", ignore=shutil.ignore_patterns("test_*.py", "*.toml", "__pycache__"))
+        shutil.copytree(
+            ROOT / "suites", self.root / "suites", ignore=shutil.ignore_patterns("test_*.py", "*.toml", "__pycache__")
+        )
         for name in ("native", "reports", "conftest.py", "pyproject.toml"):
             (self.root / name).symlink_to(ROOT / name)
         self.record = folder / "record.jsonl"
@@ -111,7 +113,11 @@ def only(ran: Ran, name: str) -> dict[str, Any]:
 
 def test_suites_pass_on_this_kernel(host_run: Ran) -> None:
     """Five Linux series agree with the specification, and so must this one."""
-    assert {line["case"]: line["verdict"] or line["reason"] for line in host_run.of("case") if line["outcome"] in ("FAIL", "ERROR")} == {}
+    assert {
+        line["case"]: line["verdict"] or line["reason"]
+        for line in host_run.of("case")
+        if line["outcome"] in ("FAIL", "ERROR")
+    } == {}
     assert host_run.code == 0
 
 
@@ -178,7 +184,11 @@ def test_errno_of_a_bare_call_is_the_kernels_and_of_an_arranging_one_ours(mini: 
 
 def test_repeat_stops_at_the_first_execution_that_differs(mini: Mini) -> None:
     """--repeat counts the first outcome that isn't PASS."""
-    mini.add("wanes", facts="recv = 0", body="global N; N = globals().get('N', -1) + 1\ncase.pair(); case.at('now', recv=N // 3)")
+    mini.add(
+        "wanes",
+        facts="recv = 0",
+        body="global N; N = globals().get('N', -1) + 1\ncase.pair(); case.at('now', recv=N // 3)",
+    )
 
     assert outcomes(mini.run("--repeat", "3")) == {"wanes": "PASS"}
     assert outcomes(mini.run("--repeat", "4")) == {"wanes": "FAIL"}
@@ -193,7 +203,10 @@ def test_repeat_stops_at_the_first_execution_that_differs(mini: Mini) -> None:
         ("native.socket(native.AF_UNIX, native.SOCK_DGRAM, 0)", "descriptors"),
         ("native.sigprocmask(native.SIG_UNBLOCK, {native.SIGUSR1})", "the signal mask"),
         ("native.sigaction(native.SIGUSR2, 'ring')", "signal handlers"),
-        ("import threading, time; threading.Thread(target=threading.Event().wait, args=(9,), daemon=True).start()", "threads"),
+        (
+            "import threading, time; threading.Thread(target=threading.Event().wait, args=(9,), daemon=True).start()",
+            "threads",
+        ),
     ],
 )
 def test_what_a_case_leaves_behind_is_an_error_of_that_case(mini: Mini, body: str, what: str) -> None:
@@ -273,7 +286,18 @@ def test_interrupt_leaves_a_valid_record_of_what_has_run(mini: Mini) -> None:
     mini.add("waits", body="open('waiting', 'w').close()\nsock, _ = case.pair()\nnative.recv(sock, 1, 0)")
     mini.add("next_one")
     mini.write()
-    command = [sys.executable, "-m", "pytest", "suites", "--record", str(mini.record), "-p", "no:cacheprovider", "--deadline", "30"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "suites",
+        "--record",
+        str(mini.record),
+        "-p",
+        "no:cacheprovider",
+        "--deadline",
+        "30",
+    ]
     with subprocess.Popen(command, cwd=mini.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 30
         while not (mini.root / "waiting").exists():
@@ -310,7 +334,9 @@ def test_missing_capability_skips_with_how_that_was_found_out(mini: Mini) -> Non
     mini.write()
     capabilities = mini.root / "suites" / "lab" / "capabilities.py"
     text = capabilities.read_text()
-    capabilities.write_text(text.replace('    "siginfo": _siginfo,', '    "siginfo": _siginfo,\n    "impossible": lambda: str(close(999)),'))
+    capabilities.write_text(
+        text.replace('    "siginfo": _siginfo,', '    "siginfo": _siginfo,\n    "impossible": lambda: str(close(999)),')
+    )
 
     ran = run_suites(mini.record, root=mini.root)
 
@@ -349,7 +375,10 @@ def test_deviation_that_is_gone_or_different_fails_the_run(mini: Mini, facts: st
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--clause", "reset.refused.is_an_eror"], "there is no clause 'reset.refused.is_an_eror'; did you mean reset.refused.is_an_error"),
+        (
+            ["--clause", "reset.refused.is_an_eror"],
+            "there is no clause 'reset.refused.is_an_eror'; did you mean reset.refused.is_an_error",
+        ),
         (["--family", "tcp5"], "there is no family 'tcp5'; did you mean tcp6 or tcp4"),
     ],
 )
@@ -370,7 +399,9 @@ def test_malformed_specification_is_refused(mini: Mini) -> None:
     ran = mini.run()
 
     assert ran.code == 4
-    assert "sockwake: mini.toml: clause mini.case.wrong: levle: there is no key 'levle'; did you mean level?" in ran.output
+    assert (
+        "sockwake: mini.toml: clause mini.case.wrong: levle: there is no key 'levle'; did you mean level?" in ran.output
+    )
     assert "Traceback" not in ran.output
 
 
@@ -416,8 +447,18 @@ native.unshare(native.CLONE_NEWUSER)
 open("/proc/sys/user/max_user_namespaces", "w").write("0")
 os.execv({sys.executable!r}, [{sys.executable!r}, "-m", "pytest", "suites", "-p", "no:cacheprovider"])
 """
-    ran = subprocess.run([sys.executable, "-c", forbid], cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    ran = subprocess.run(
+        [sys.executable, "-c", forbid],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
 
     assert ran.returncode == 4, ran.stdout + ran.stderr
-    assert "sockwake needs a network namespace of its own and this user may not make a user namespace" in ran.stderr + ran.stdout
+    assert (
+        "sockwake needs a network namespace of its own and this user may not make a user namespace"
+        in ran.stderr + ran.stdout
+    )
     assert "Traceback" not in ran.stderr + ran.stdout

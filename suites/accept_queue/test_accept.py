@@ -1,7 +1,6 @@
 """Who waits for a connection is woken, and told by signal too."""
 
 from native import connect, getsockname
-
 from suites.catalogue import clause
 from suites.lab.case import Case
 

@@ -1,7 +1,6 @@
 """SOCK_WAKE_SPACE: the return of room is signalled if it was missed before, and once."""
 
 from native import MSG_DONTWAIT, SHUT_WR, send, shutdown
-
 from suites.catalogue import clause
 from suites.lab.case import INPUT, OUTPUT, Case, ask, attempt
 from suites.lab.outbox import PAYLOAD, SMALL

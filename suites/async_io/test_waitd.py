@@ -1,7 +1,6 @@
 """SOCK_WAKE_WAITD: who waits for data in a receiving call is woken, and isn't signalled as well."""
 
 from native import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, SHUT_WR, close, linger, recv, shutdown
-
 from suites.catalogue import clause
 from suites.lab.case import INPUT, Case, attempt
 

@@ -1,7 +1,6 @@
 """A fresh socket's observable state."""
 
 from native import get_owner, get_signal
-
 from suites.catalogue import clause
 from suites.lab.case import Case
 

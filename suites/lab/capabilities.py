@@ -29,7 +29,6 @@ from native import (
     socket,
     tcp_info,
 )
-
 from suites.lab.families import FAMILIES
 from suites.lab.links import Links, LinksError
 from suites.lab.namespace import NamespaceError, enter_network, sysctls

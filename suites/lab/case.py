@@ -48,7 +48,6 @@ from native import (
     so_meminfo,
     socketpair,
 )
-
 from suites.clauses import OBSERVERS, SUBJECT, Clause
 from suites.lab.counters import sockets_in_use
 from suites.lab.families import Family, Packet, Tcp, Unix
@@ -122,7 +121,9 @@ def ask(observer: str, fd: int, events: int) -> int:
             return select_one(fd)
         case "pselect":
             found = native.pselect6([fd], [fd], [fd], 0)
-            return sum(bit for bit, ready in zip((native.READ, native.WRITE, native.EXCEPT), found, strict=True) if ready)
+            return sum(
+                bit for bit, ready in zip((native.READ, native.WRITE, native.EXCEPT), found, strict=True) if ready
+            )
         case "epoll":
             return epoll_once(fd, events)
     raise LabError(f"there is no observer {observer!r}")
@@ -274,7 +275,9 @@ class Case:
     @arranging
     def put_in_flight(self, fd: int) -> Callable[[], None]:
         """Send a descriptor over a socket that nobody reads; returns what throws the message away."""
-        sender, receiver = (self.own(end, role) for end, role in zip(socketpair(AF_UNIX, SOCK_DGRAM, 0), FLIGHT, strict=True))
+        sender, receiver = (
+            self.own(end, role) for end, role in zip(socketpair(AF_UNIX, SOCK_DGRAM, 0), FLIGHT, strict=True)
+        )
         sendmsg(sender, [b"x"], 0, [rights([fd])])
         return lambda: close(receiver)
 
@@ -457,7 +460,7 @@ def _in_words(argument: Any) -> str:
         case Descriptor(role=role):
             return role
         case bytes() if len(argument) > 16:
-            return f"{ascii(argument[:16].decode('latin-1'))}... ({len(argument)} bytes)"
+            return f"{argument[:16].decode('latin-1')!a}... ({len(argument)} bytes)"
         case bytes():
             return ascii(argument.decode("latin-1"))
         case list() | tuple():

@@ -27,14 +27,12 @@ from native import (
     sockaddr_in,
     socket,
 )
-
 from suites.lab.counters import sockets_in_use
 from suites.lab.families import Family, Packet
 from suites.lab.keeper import Keeper
 from suites.lab.links import Links
 from suites.lab.namespace import enter_network
 from suites.lab.signals import WATCHED
-
 
 WORDS = {
     "blocked": "the signal mask",

@@ -111,7 +111,9 @@ class Links:
             self._make(SLOW, ipv6=False)
             self._kicker = socket(AF_PACKET, SOCK_DGRAM, 0)
         self._bucket()
-        sendto(self._kicker, b"\0" * HELD_BYTES, MSG_DONTWAIT, self.slow_address())  # takes the tokens that a new bucket has
+        sendto(
+            self._kicker, b"\0" * HELD_BYTES, MSG_DONTWAIT, self.slow_address()
+        )  # takes the tokens that a new bucket has
         return if_index(SLOW)
 
     def let_one_go(self) -> None:

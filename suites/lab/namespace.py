@@ -29,7 +29,13 @@ PINNED = {
 }
 """sysctls of the namespace, at their kernel defaults whatever the host's are; what a kernel lacks is left out."""
 
-NOTED = ("net/core/wmem_default", "net/core/wmem_max", "net/core/rmem_default", "net/core/rmem_max", "net/core/somaxconn")
+NOTED = (
+    "net/core/wmem_default",
+    "net/core/wmem_max",
+    "net/core/rmem_default",
+    "net/core/rmem_max",
+    "net/core/somaxconn",
+)
 """sysctls that belong to the machine, or whose default is a fact of the kernel: recorded as found."""
 
 

@@ -35,7 +35,6 @@ from native import (
     sockaddr_in,
     sockaddr_in6,
 )
-
 from suites.clauses import SUBJECT
 from suites.lab.families import Packet, Raw, Tcp, Udp
 from suites.lab.links import HELD_BYTES, PREFIX, Links
@@ -58,6 +57,8 @@ class Outbox(ABC):
     """One armed or unarmed socket that is being filled; `socket` is the case's subject."""
 
     socket: Descriptor
+    peer: Descriptor
+    """Who reads what is sent, where there is such a socket."""
 
     def __init__(self, case: Case, role: str = SUBJECT) -> None:
         self.case = case

@@ -21,7 +21,6 @@ from native import (
     shutdown,
     so_error,
 )
-
 from suites.catalogue import clause
 from suites.lab.case import INPUT, OUTPUT, Case, Descriptor, attempt
 from suites.lab.outbox import PAYLOAD

@@ -1,7 +1,6 @@
 """Write space: the exact charge at which room goes and comes back, for who polls, sleeps or is signalled."""
 
-from native import IPPROTO_TCP, TCP_NOTSENT_LOWAT, MSG_DONTWAIT, POLLOUT, poll_one, setsockopt
-
+from native import IPPROTO_TCP, POLLOUT, TCP_NOTSENT_LOWAT, poll_one, setsockopt
 from suites.catalogue import clause
 from suites.lab.case import OUTPUT, Case, attempt
 

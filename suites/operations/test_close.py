@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from native import FD_CLOEXEC, close, get_descriptor_flags, linger, set_descriptor_flags
-
 from suites.catalogue import clause
 from suites.lab.case import Case, attempt
 

@@ -27,7 +27,6 @@ from native import (
     shutdown,
     tcp_info,
 )
-
 from suites.catalogue import clause
 from suites.lab.case import Case, Descriptor, attempt
 from suites.lab.counters import extended, listed, sockets_in_use
