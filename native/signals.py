@@ -49,8 +49,8 @@ _LAYOUTS: tuple[Layout, ...] = ("kill", "timer", "poll", "fault", "chld", "rt", 
 class Siginfo:
     """A siginfo_t, sigaction(2). Its fields share memory, so those that aren't in its `layout` are 0.
 
-    `layout` is what siginfo_layout in kernel/signal.c makes of signal and code: "poll" has `band` and `fd`; "kill" `pid`
-    and `uid`; "rt" these and `value`; "chld" these and `status`; "timer" `value`. `raw` is all of it, 128 bytes.
+    `layout` is what siginfo_layout in kernel/signal.c makes of signal and code: "poll" has `band` and `fd`; "kill"
+    `pid` and `uid`; "rt" these and `value`; "chld" these and `status`; "timer" `value`. `raw` is all of it, 128 bytes.
     """
 
     signo: int

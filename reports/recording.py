@@ -85,7 +85,11 @@ class Recording:
     def finish(self) -> None:
         """Write the end line; the counts are of all that was planned."""
         if self._planned:
-            self._write({"type": "end", "run": self._run, "reason": self._reason, "counts": self.counts()})
+            vanished = [{"case": case, "verdict": verdict} for case, verdict in self._unseen]
+            counts = self.counts()
+            self._write(
+                {"type": "end", "run": self._run, "reason": self._reason, "counts": counts, "vanished": vanished}
+            )
         if self._writer:
             self._writer.close()
             self._writer = None

@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from native import CallError, DeadlineExpired, deadline_start, deadline_stop
@@ -31,7 +32,7 @@ from suites.lab.capabilities import Found
 from suites.lab.case import Case, LabError
 from suites.lab.families import FAMILIES
 from suites.lab.lab import Lab
-from suites.lab.links import LinksError
+from suites.lab.rtnetlink import Refused
 
 NS = 1_000_000_000
 GRACE = 2
@@ -110,6 +111,7 @@ def run_line(settings: Settings, specification: Specification, planned: list[str
             "python": platform.python_version(),
             **{name: version(name) for name in ("sockwake", "cffi", "pytest", "pytest-xdist")},
         },
+        "machine": {"cpus": psutil.cpu_count(), "memory": psutil.virtual_memory().total},
         "argv": argv,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "planned": planned,
@@ -265,7 +267,7 @@ class Execution:
         problems = []
         try:
             case.end()
-        except (CallError, DeadlineExpired, LabError, LinksError) as error:
+        except (CallError, DeadlineExpired, LabError, Refused) as error:
             problems.append(f"cleaning up failed: {_describe(error)}")
         deadline_stop()
         self._current = None
@@ -287,7 +289,7 @@ class Execution:
             return {"outcome": "ERROR" if ours else "FAIL", "verdict": "" if ours else what, "reason": reason}
         if isinstance(error, CallError) and not ours:
             return {"outcome": "FAIL", "verdict": f"{error.call} failed with {error.name}", "reason": ""}
-        if isinstance(error, (CallError, LabError, LinksError)):
+        if isinstance(error, (CallError, LabError, Refused)):
             return {"outcome": "ERROR", "reason": f"the set-up failed: {_describe(error)}"}
         return {"outcome": "ERROR", "reason": "".join(traceback.format_exception(error)[-6:]).strip()}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from native import (
     census,
     close,
     deadline_stop,
+    sched_yield,
     sigprocmask,
     socketpair,
 )
@@ -41,6 +44,13 @@ def pair() -> Iterator[tuple[int, int]]:
     yield ends
     for end in ends:
         close_if_open(end)
+
+
+def end(thread: threading.Thread) -> None:
+    """Join a thread of Python's, and wait until the kernel has forgotten it too, which is later."""
+    thread.join()
+    while Path(f"/proc/self/task/{thread.native_id}").exists():
+        sched_yield()
 
 
 def close_if_open(fd: int) -> None:

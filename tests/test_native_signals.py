@@ -53,6 +53,7 @@ PID = os.getpid()
 def blocked() -> Iterator[None]:
     """The watched signals are blocked, and none is pending afterwards."""
     sigprocmask(SIG_BLOCK, WATCHED)
+    native.block_signals_in_other_threads(WATCHED)
     yield
     drain_signals(WATCHED)
 
@@ -224,6 +225,7 @@ class TestRing:
     @pytest.fixture(autouse=True)
     def handled(self) -> Iterator[None]:
         """SIGRTMIN's handler writes to the ring."""
+        native.block_signals_in_other_threads(WATCHED)
         before = sigaction(SIGRTMIN, "ring")
         yield
         native.sigaction_restore(SIGRTMIN, before)

@@ -30,8 +30,9 @@ from native import (
     tcp_info,
 )
 from suites.lab.families import FAMILIES
-from suites.lab.links import Links, LinksError
+from suites.lab.links import Links
 from suites.lab.namespace import NamespaceError, enter_network, sysctls
+from suites.lab.rtnetlink import Refused
 from suites.lab.signals import ARMED
 
 PROBE_NS = 10_000_000_000
@@ -146,7 +147,7 @@ def _probe_all() -> object:
 def _try(attempt: Callable[[], str]) -> Capability:
     try:
         return Capability(ok=True, how=attempt())
-    except (CallError, LinksError) as error:
+    except (CallError, Refused) as error:
         return Capability(ok=False, how=f"tried, and got {error}")
     except DeadlineExpired as error:
         return Capability(ok=False, how=f"tried, and it hung in {error.call}")

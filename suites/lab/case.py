@@ -463,6 +463,8 @@ def _in_words(argument: Any) -> str:
             return f"{argument[:16].decode('latin-1')!a}... ({len(argument)} bytes)"
         case bytes():
             return ascii(argument.decode("latin-1"))
+        case frozenset():
+            return f"{len(argument)} signals"
         case list() | tuple():
             return "[" + ", ".join(map(_in_words, argument)) + "]"
         case _:

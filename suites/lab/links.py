@@ -1,8 +1,7 @@
 """Links that hold packets back: a veth pair whose neighbours don't answer, and one behind a token bucket.
 
 Loopback gives a sender its buffer back at once, so a full UDP, raw or packet socket needs a device that keeps packets. Owns
-those devices and the few rtnetlink requests that make them (rtnetlink(7)). They are spoken here, not through a library: the
-import of pyroute2 alone takes longer than three hundred cases, and each of its requests a hundred times as long as a packet.
+those devices.
 """
 
 from __future__ import annotations
@@ -15,27 +14,17 @@ from pathlib import Path
 from native import (
     AF_INET,
     AF_INET6,
-    AF_NETLINK,
     AF_PACKET,
     MSG_DONTWAIT,
     SOCK_DGRAM,
-    SOCK_RAW,
-    CallError,
-    bind,
     if_index,
     if_up,
-    recv,
-    send,
     sendto,
     sockaddr_ll,
-    sockaddr_nl,
     socket,
 )
+from suites.lab.rtnetlink import CREATE, REPLACE, Kind, Refused, ask, attribute, connect
 
-NETLINK_ROUTE = 0
-RTM_NEWLINK, RTM_NEWADDR, RTM_NEWNEIGH, RTM_DELNEIGH, RTM_NEWQDISC, RTM_DELQDISC = 16, 20, 28, 29, 36, 37
-NLM_REQUEST, NLM_ACK, NLM_REPLACE, NLM_CREATE = 0x1, 0x4, 0x100, 0x400
-NLMSG_ERROR = 2
 IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 3, 4, 18, 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 2
 NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80
@@ -61,16 +50,11 @@ _ETHERNET = b"\x02\x00\x00\x00\x00\x77"
 _NEIGHBOUR_SYSCTLS = {"mcast_solicit": "1", "ucast_solicit": "0", "retrans_time_ms": str(SILENT_MS)}
 
 
-class LinksError(Exception):
-    """rtnetlink refused; the message names request and errno."""
-
-
 class Links:
     """The holding devices of the calling thread's network namespace; they go with it."""
 
     def __init__(self) -> None:
-        self._netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)
-        bind(self._netlink, sockaddr_nl(0, 0))
+        self._netlink = connect()
         self._kicker = -1
         self._next = 2
         self._make(HELD)
@@ -91,17 +75,17 @@ class Links:
 
     def resolve(self, family: int, host: str) -> None:
         """Tell the kernel where a neighbour is: what was held back for it goes at once (net/core/neighbour.c neigh_update)."""
-        body = self._neighbour(family, host) + _attribute(NDA_LLADDR, _ETHERNET)
-        self._ask(RTM_NEWNEIGH, NLM_CREATE | NLM_REPLACE, body, f"resolve {host}")
+        body = self._neighbour(family, host) + attribute(NDA_LLADDR, _ETHERNET)
+        ask(self._netlink, Kind.NEWNEIGH, CREATE | REPLACE, body, f"resolve {host}")
 
     def forget(self, family: int, host: str) -> None:
         """Remove a neighbour; what was held back for it is dropped."""
-        with suppress(LinksError):  # it may never have been asked for
-            self._ask(RTM_DELNEIGH, 0, self._neighbour(family, host), f"forget {host}")
+        with suppress(Refused):  # it may never have been asked for
+            ask(self._netlink, Kind.DELNEIGH, 0, self._neighbour(family, host), f"forget {host}")
 
     def _neighbour(self, family: int, host: str) -> bytes:
         head = struct.pack("=BxHiHBB", family, 0, if_index(HELD), NUD_PERMANENT, 0, 0)
-        return head + _attribute(NDA_DST, addresses.inet_pton(family, host))
+        return head + attribute(NDA_DST, addresses.inet_pton(family, host))
 
     # The token bucket
 
@@ -123,7 +107,7 @@ class Links:
 
     def unshape(self) -> None:
         """Remove the slow link's queue with all that is in it."""
-        self._ask(RTM_DELQDISC, 0, self._queue(), "remove the token bucket")
+        ask(self._netlink, Kind.DELQDISC, 0, self._queue(), "remove the token bucket")
 
     @staticmethod
     def slow_address() -> bytes:
@@ -134,9 +118,9 @@ class Links:
         ticks = BUCKET_BYTES * 1_000_000_000 // RATE // 64  # PSCHED_TICKS: 64 ns
         rate = struct.pack("=BBHhHI", 0, TC_LINKLAYER_ETHERNET, 0, 0, 0, RATE)
         parameters = rate + bytes(12) + struct.pack("=III", _LIMIT, min(ticks, 0xFFFFFFFF), 0)
-        options = _attribute(TCA_TBF_PARMS, parameters) + _attribute(TCA_TBF_BURST, struct.pack("=I", BUCKET_BYTES))
-        body = self._queue() + _attribute(TCA_KIND, b"tbf\0") + _attribute(TCA_OPTIONS, options)
-        self._ask(RTM_NEWQDISC, NLM_CREATE | NLM_REPLACE, body, "fill the token bucket")
+        options = attribute(TCA_TBF_PARMS, parameters) + attribute(TCA_TBF_BURST, struct.pack("=I", BUCKET_BYTES))
+        body = self._queue() + attribute(TCA_KIND, b"tbf\0") + attribute(TCA_OPTIONS, options)
+        ask(self._netlink, Kind.NEWQDISC, CREATE | REPLACE, body, "fill the token bucket")
 
     @staticmethod
     def _queue() -> bytes:
@@ -146,11 +130,11 @@ class Links:
 
     def _make(self, name: str, ipv6: bool = True) -> None:
         link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
-        peer = link + _attribute(IFLA_IFNAME, f"{name}p\0".encode())
-        data = _attribute(IFLA_INFO_DATA, _attribute(VETH_INFO_PEER, peer))
-        info = _attribute(IFLA_LINKINFO, _attribute(IFLA_INFO_KIND, b"veth\0") + data)
-        body = link + _attribute(IFLA_IFNAME, f"{name}\0".encode()) + info
-        self._ask(RTM_NEWLINK, NLM_CREATE, body, "make a veth pair")
+        peer = link + attribute(IFLA_IFNAME, f"{name}p\0".encode())
+        data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
+        info = attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"veth\0") + data)
+        body = link + attribute(IFLA_IFNAME, f"{name}\0".encode()) + info
+        ask(self._netlink, Kind.NEWLINK, CREATE, body, "make a veth pair")
         for device in (name, f"{name}p"):
             settings = Path("/proc/sys/net/ipv6/conf", device)
             if settings.exists():
@@ -164,18 +148,5 @@ class Links:
         host, length = PREFIX[family]
         packed = addresses.inet_pton(family, host)
         head = struct.pack("=BBBBI", family, length, IFA_F_NODAD if family == AF_INET6 else 0, 0, if_index(HELD))
-        body = head + _attribute(IFA_LOCAL, packed) + _attribute(IFA_ADDRESS, packed)
-        self._ask(RTM_NEWADDR, NLM_CREATE, body, f"add {host}")
-
-    def _ask(self, kind: int, flags: int, body: bytes, what: str) -> None:
-        header = struct.pack("=IHHII", 16 + len(body), kind, flags | NLM_REQUEST | NLM_ACK, 1, 0)
-        send(self._netlink, header + body, 0)
-        answer = recv(self._netlink, 4096, 0)
-        (answer_kind,) = struct.unpack_from("=H", answer, 4)
-        (error,) = struct.unpack_from("=i", answer, 16) if answer_kind == NLMSG_ERROR else (0,)
-        if error:
-            raise LinksError(f"rtnetlink refused to {what}: {CallError('sendmsg', (), -error).name}")
-
-
-def _attribute(kind: int, payload: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
+        body = head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
+        ask(self._netlink, Kind.NEWADDR, CREATE, body, f"add {host}")

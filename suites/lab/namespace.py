@@ -7,9 +7,13 @@ and the host's network is never touched.
 from __future__ import annotations
 
 import os
+import socket as addresses
+import struct
+from contextlib import suppress
 from pathlib import Path
 
-from native import CLONE_NEWNET, CLONE_NEWUSER, CallError, if_up, unshare
+from native import AF_INET, AF_INET6, CLONE_NEWNET, CLONE_NEWUSER, CallError, close, if_index, if_up, unshare
+from suites.lab import rtnetlink
 
 CAP_SYS_ADMIN = 21
 
@@ -37,6 +41,13 @@ NOTED = (
     "net/core/somaxconn",
 )
 """sysctls that belong to the machine, or whose default is a fact of the kernel: recorded as found."""
+
+
+RTA_DST, RTA_OIF, RTA_METRICS = 1, 4, 8
+RTAX_LOCK, RTAX_RTO_MIN, RTAX_QUICKACK = 1, 13, 15
+RT_TABLE_LOCAL, RTN_LOCAL = 255, 2
+RTO_MIN_MS = 60_000
+_SCOPE = {AF_INET: 254, AF_INET6: 0}
 
 
 class NamespaceError(Exception):
@@ -77,10 +88,38 @@ def enter_network() -> None:
             "CAP_SYS_ADMIN, or as a user who may make user namespaces, on a kernel built with CONFIG_NET_NS"
         ) from None
     if_up("lo")
+    _pin_routes()
     for name, value in PINNED.items():
         path = Path("/proc/sys", name)
         if path.exists():
             path.write_text(value)
+
+
+def _pin_routes() -> None:
+    """Have none of TCP's timers act on loopback while a case runs: acknowledge at once, retransmit and probe after a minute.
+
+    A delayed acknowledgement or a window probe would change what is charged to a socket in the middle of a case. Where the
+    kernel has no such routes, its own timers hold.
+    """
+    fd = rtnetlink.connect()
+    metrics = b"".join(
+        rtnetlink.attribute(metric, struct.pack("=I", value))
+        for metric, value in ((RTAX_LOCK, 1 << RTAX_RTO_MIN), (RTAX_RTO_MIN, RTO_MIN_MS), (RTAX_QUICKACK, 1))
+    )
+    for family, host in ((AF_INET, "127.0.0.1"), (AF_INET6, "::1")):
+        packed = addresses.inet_pton(family, host)
+        head = struct.pack("=BBBBBBBBI", family, 8 * len(packed), 0, 0, RT_TABLE_LOCAL, 2, _SCOPE[family], RTN_LOCAL, 0)
+        out = rtnetlink.attribute(RTA_OIF, struct.pack("=I", if_index("lo")))
+        body = head + rtnetlink.attribute(RTA_DST, packed) + out + rtnetlink.attribute(RTA_METRICS, metrics)
+        with suppress(rtnetlink.Refused):
+            if (
+                family == AF_INET6
+            ):  # the kernel's own has metric 0, which no request can name, and would go before this one
+                rtnetlink.ask(fd, rtnetlink.Kind.DELROUTE, 0, head + out + rtnetlink.attribute(RTA_DST, packed), "")
+            rtnetlink.ask(
+                fd, rtnetlink.Kind.NEWROUTE, rtnetlink.CREATE | rtnetlink.REPLACE, body, f"replace the route to {host}"
+            )
+    close(fd)
 
 
 def sysctls() -> dict[str, str]:

@@ -26,6 +26,7 @@ from native import (
     connect,
     getsockname,
     ioctl_outq,
+    ioctl_outqnsd,
     listen,
     poll_one,
     recv,
@@ -68,9 +69,9 @@ class Outbox(ABC):
     def send(self, flags: int = MSG_DONTWAIT) -> int:
         """Send one packet; it stays charged. Raises CallError (EAGAIN) where there is no room."""
 
-    @abstractmethod
     def let_go(self) -> None:
-        """Have the oldest packet's charge given back."""
+        """Have the oldest packet's charge given back, where the family gives back packet by packet."""
+        raise TypeError(f"{self.case.family.name} gives back as its peer's window opens, not packet by packet")
 
     def fill(self) -> None:
         """Send until a send fails for want of room."""
@@ -170,12 +171,13 @@ class TcpOutbox(Outbox):
         return sent
 
     def acknowledge(self) -> None:
-        """Have the peer acknowledge at once what it would acknowledge later (tcp_delack_timer), and wait until that is here."""
-        setsockopt(self.peer, IPPROTO_TCP, TCP_QUICKACK, 1)
-        self.case.fence()
+        """Have the peer acknowledge at once what it would acknowledge later (tcp_delack_timer), until nothing is in flight.
 
-    def let_go(self) -> None:
-        raise NotImplementedError("TCP acknowledges as the window opens, not packet by packet")
+        An acknowledgement can open the window, and what then goes out is to be acknowledged too.
+        """
+        while ioctl_outq(self.socket) > ioctl_outqnsd(self.socket):
+            setsockopt(self.peer, IPPROTO_TCP, TCP_QUICKACK, 1)
+            self.case.fence()
 
     def let_all_go(self) -> None:
         while ioctl_outq(self.socket):
