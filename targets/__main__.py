@@ -26,16 +26,23 @@ def main(argv: list[str] | None = None) -> int:
     )
     run.add_argument("name", choices=["host"], help="the target")
     run.add_argument("--record", type=Path, help="where the record goes (default: reports/out/NAME.jsonl)")
-    run.add_argument("arguments", nargs="*", metavar="-- PYTEST ARGUMENT", help="handed to pytest")
-    options = parser.parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    own, for_pytest = split(given)
+    options = parser.parse_args(own)
     if options.command == "list":
         print(f"host    this kernel, {platform.system()} {platform.release()} on {platform.machine()}; can run here")
         return 0
     try:
-        return _run(options.name, options.record, options.arguments)
+        return _run(options.name, options.record, for_pytest)
     except TargetError as error:
         print(f"sockwake: {error}", file=sys.stderr)
         return 2
+
+
+def split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before the first --, and what stands after it."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at + 1 :]
 
 
 def _run(name: str, record: Path | None, arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,6 @@ from native import (
     census,
     close,
     deadline_stop,
-    sched_yield,
     sigprocmask,
     socketpair,
 )
@@ -50,7 +50,7 @@ def end(thread: threading.Thread) -> None:
     """Join a thread of Python's, and wait until the kernel has forgotten it too, which is later."""
     thread.join()
     while Path(f"/proc/self/task/{thread.native_id}").exists():
-        sched_yield()
+        os.sched_yield()
 
 
 def close_if_open(fd: int) -> None:
