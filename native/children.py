@@ -20,7 +20,7 @@ class Child:
     def __init__(self) -> None:
         self._ends = ffi.new("int[2]")
         self.pid = done("fork", (), lib.child_fork(self._ends))
-        self._hung_up = self._reaped = False
+        self._reaped = False
 
     def call(self, name: str, number: int, *arguments: int) -> int:
         """Have it make a system call (SYS_*) on integers; returns the result.
@@ -49,9 +49,9 @@ class Child:
         self._reap()
 
     def _hang_up(self) -> None:
-        if not self._hung_up:
-            self._hung_up = True
-            for end in self._ends:
+        for i, end in enumerate(self._ends):
+            self._ends[i] = -1
+            if end >= 0:
                 close(end)
 
     def _reap(self) -> None:

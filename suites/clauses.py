@@ -15,7 +15,7 @@ What a moment of a clause may say:
     outq notsent inq        SIOCOUTQ, SIOCOUTQNSD, SIOCINQ in bytes
     sleepers                by name: "asleep", a result, an errno, "data:x", or for pollers "input: IN RDNORM"
     peer listener ...       a table of the above observers for another socket of the case
-    anything else           a fact that the case itself reports
+    anything else           a fact that the case itself reports: a value, an errno, "data:x", or "revents: IN RDNORM" for a mask
 
 The lab asks just those observers that a moment states, because observing is an act: a poll that finds a socket unwritable
 marks it, and so causes a later signal. A clause's last moment asks all of them of the subject.
@@ -52,6 +52,9 @@ OBSERVERS = (*PASSIVE, *POLLS, "so_error", *AFTER_ERROR)
 
 BANDS = {1: 0x041, 2: 0x304, 3: 0x441, 4: 0x008, 5: 0x082, 6: 0x018}
 """si_band of each POLL_* code (fs/fcntl.c band_table)."""
+
+MASK_PREFIX = "revents:"
+"""How a clause writes a mask that the case itself reports."""
 
 SI_KERNEL = 0x80
 SI_USER = 0
@@ -207,6 +210,8 @@ class _Compiler:
                     self._sleeper(sleeper.replace("{variant}", self.variant), outcome, facts)
             elif isinstance(value, dict) and not _is_accept(value):
                 self._socket(key, value, facts)
+            elif isinstance(value, str) and value.startswith(MASK_PREFIX):
+                self._mask(key, "poll", value.removeprefix(MASK_PREFIX), facts)
             else:
                 facts[key] = self._accept(key, value)
         if last and f"{SUBJECT}.poll" not in facts and "unobserved" not in stated:

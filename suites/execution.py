@@ -120,7 +120,8 @@ def run_line(settings: Settings, specification: Specification, planned: list[str
 
 def clause_lines(settings: Settings, specification: Specification, planned: list[str]) -> Iterator[dict[str, Any]]:
     """A line for each clause that the planned cases stand for, in the order in which they are first met."""
-    sources = {source.clause: source for source in map(catalogue.source_of, planned) if source}
+    functions = dict.fromkeys(case.partition("[")[0] for case in planned)
+    sources = {source.clause: source for source in map(catalogue.source_of, functions) if source}
     for name, source in sources.items():
         clause = specification.clause(name)
         yield {

@@ -18,16 +18,21 @@ from native import (
     Census,
     census,
     close,
+    deadline_start,
     deadline_stop,
     sigprocmask,
     socketpair,
 )
+
+PATIENCE_NS = 20_000_000_000
+"""A test that hangs in a call is ended after this long."""
 
 
 @pytest.fixture(autouse=True)
 def leaves_nothing_behind() -> Iterator[None]:
     """Compare what the process holds before and after; the mask is put back, so that a failure causes no others."""
     before = census()
+    deadline_start(PATIENCE_NS)
     mask = sigprocmask(SIG_BLOCK, [])
     yield
     deadline_stop()

@@ -113,8 +113,7 @@ class TestSleepers:
         fill(pair[0])
         sleeper = start(pair[0], b"abc")
         assert sleeper.await_asleep()
-        while not sleeper.done:
-            recv(pair[1], 65_536)
+        recv(pair[1], native.ioctl_inq(pair[1]))
 
         assert sleeper.outcome() == (3, None)
         sleeper.join()
@@ -226,6 +225,9 @@ class TestChild:
         child = native.fork_child()
         child.kill()
         child.kill()
+
+        with pytest.raises(CallError, match=r"child: close\(3\): EBADF"):
+            child.close(3)
 
         with pytest.raises(CallError, match="ESRCH"):
             native.kill(child.pid, 0)
@@ -468,8 +470,7 @@ def test_room_is_seen_by_a_sleeping_poller(pair: Pair) -> None:
     fill(pair[0])
     sleeper = native.sleep_poll(pair[0], POLLOUT)
     assert sleeper.await_asleep()
-    while not sleeper.done:
-        recv(pair[1], 65_536)
+    recv(pair[1], native.ioctl_inq(pair[1]))
 
     assert sleeper.outcome() == (POLLOUT, None)
     sleeper.join()

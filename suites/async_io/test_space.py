@@ -8,7 +8,7 @@ from suites.lab.outbox import PAYLOAD, SMALL
 
 @clause("space.failed_send.signals_once")
 def test_failed_send_has_the_return_of_room_signalled_once(case: Case) -> None:
-    """The second round, with room all the time, is silent."""
+    """The round in between, with room all the time, is silent."""
     box = case.outbox()
     case.arm(box.socket)
 
@@ -18,8 +18,12 @@ def test_failed_send_has_the_return_of_room_signalled_once(case: Case) -> None:
     case.at("drained")
     box.send()
     box.let_all_go()
-
     case.at("again")
+    box.fill()
+    case.at("full_again", send=attempt(box.send))
+    box.let_all_go()
+
+    case.at("drained_again")
 
 
 @clause("space.short_send.signals_once")

@@ -2,7 +2,7 @@
 
 from native import IPPROTO_TCP, POLLOUT, TCP_NOTSENT_LOWAT, poll_one, setsockopt
 from suites.catalogue import clause
-from suites.lab.case import OUTPUT, Case, attempt
+from suites.lab.case import OUTPUT, Case, ask, attempt
 
 STEP = 2
 """SO_SNDBUF's step in bytes: the kernel doubles what it is given."""
@@ -40,6 +40,30 @@ def test_unix_room_is_at_most_a_quarter_used(case: Case) -> None:
     box.room(boundary + STEP)
 
     case.at("above")
+
+
+@clause("room.fill.takes")
+def test_packet_over_the_boundary_takes_the_room_away(case: Case) -> None:
+    """Two packets' charge finds the boundary; then they are sent again, with the boundary below, on and above it."""
+    box = case.outbox()
+    box.send()
+    box.send()
+    boundary = box.threshold()
+    box.let_all_go()
+
+    def send_and_give_back(size: int) -> dict[str, int]:
+        box.room(size)
+        looks = {}
+        for name in ("after_one", "after_two"):
+            box.send()
+            looks[name] = ask("poll", box.socket, OUTPUT)
+        box.let_all_go()
+        return looks | {"given_back": ask("poll", box.socket, OUTPUT)}
+
+    case.at("below", **send_and_give_back(boundary - STEP))
+    case.at("on", **send_and_give_back(boundary))
+
+    case.at("above", **send_and_give_back(boundary + STEP))
 
 
 @clause("room.tcp.two_thirds")
