@@ -1,8 +1,6 @@
 /* What a process holds, so that two moments can be compared. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

@@ -73,43 +73,34 @@ def test_poll_that_finds_no_room_has_its_return_signalled_once(case: Case) -> No
     case.at("again")
 
 
-@clause("space.poll.input_marks")
-def test_poll_for_input_has_the_return_of_room_signalled(case: Case) -> None:
-    """tcp_poll and datagram_poll look for room before anybody asks what was wanted."""
+def look_and_give_back(case: Case, observer: str, events: int) -> None:
+    """Ask one observer of a socket without room, and give the room back."""
     box = case.outbox()
     case.arm(box.socket)
     box.load()
 
-    case.at("asked", found=ask("poll", box.socket, INPUT))
+    case.at("asked", found=ask(observer, box.socket, events))
     box.let_all_go()
 
     case.at("drained")
+
+
+@clause("space.poll.input_marks")
+def test_poll_for_input_has_the_return_of_room_signalled(case: Case) -> None:
+    """tcp_poll and datagram_poll look for room before anybody asks what was wanted."""
+    look_and_give_back(case, "poll", INPUT)
 
 
 @clause("space.poll.input_is_silent")
 def test_unix_poll_for_input_marks_nothing(case: Case) -> None:
     """unix_dgram_poll returns before it looks for room if nobody asks for it."""
-    box = case.outbox()
-    case.arm(box.socket)
-    box.load()
-
-    case.at("asked", found=ask("poll", box.socket, INPUT))
-    box.let_all_go()
-
-    case.at("drained")
+    look_and_give_back(case, "poll", INPUT)
 
 
 @clause("space.poll.unix_stream_is_silent")
 def test_unix_stream_poll_marks_nothing(case: Case) -> None:
     """unix_poll only looks."""
-    box = case.outbox()
-    case.arm(box.socket)
-    box.load()
-
-    case.at("asked", found=ask(case.variant, box.socket, OUTPUT))
-    box.let_all_go()
-
-    case.at("drained")
+    look_and_give_back(case, case.variant, OUTPUT)
 
 
 @clause("space.blocked_writer.is_silent")

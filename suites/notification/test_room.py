@@ -3,17 +3,14 @@
 from native import IPPROTO_TCP, POLLOUT, TCP_NOTSENT_LOWAT, poll_one, setsockopt
 from suites.catalogue import clause
 from suites.lab.case import OUTPUT, Case, ask, attempt
+from suites.lab.outbox import Outbox
 
 STEP = 2
 """SO_SNDBUF's step in bytes: the kernel doubles what it is given."""
 
 
-@clause("room.datagram.half")
-def test_datagram_room_is_less_than_half_used(case: Case) -> None:
-    """The charge stands still while the send buffer moves over the boundary."""
-    box = case.outbox()
-    for _ in range(3):
-        box.send()
+def step_over_the_boundary(case: Case, box: Outbox) -> None:
+    """Move the send buffer from one step below the boundary to one above it, with the charge standing still."""
     boundary = box.threshold()
 
     box.room(boundary - STEP)
@@ -21,25 +18,36 @@ def test_datagram_room_is_less_than_half_used(case: Case) -> None:
     box.room(boundary)
     case.at("on")
     box.room(boundary + STEP)
-
     case.at("above")
+
+
+@clause("room.datagram.half")
+def test_datagram_room_is_less_than_half_used(case: Case) -> None:
+    """Three packets stay charged while the send buffer moves."""
+    box = case.outbox()
+    for _ in range(3):
+        box.send()
+
+    step_over_the_boundary(case, box)
 
 
 @clause("room.unix.quarter")
 def test_unix_room_is_at_most_a_quarter_used(case: Case) -> None:
-    """The charge stands still while the send buffer moves over the boundary."""
+    """Three packets stay charged while the send buffer moves."""
     box = case.outbox()
     for _ in range(3):
         box.send()
-    boundary = box.threshold()
 
-    box.room(boundary - STEP)
-    case.at("below")
-    box.room(boundary)
-    case.at("on")
-    box.room(boundary + STEP)
+    step_over_the_boundary(case, box)
 
-    case.at("above")
+
+@clause("room.tcp.two_thirds")
+def test_tcp_room_is_at_most_two_thirds_used(case: Case) -> None:
+    """The peer's window is closed, so what is queued stays."""
+    box = case.outbox()
+    box.fill()
+
+    step_over_the_boundary(case, box)
 
 
 @clause("room.fill.takes")
@@ -64,22 +72,6 @@ def test_packet_over_the_boundary_takes_the_room_away(case: Case) -> None:
     case.at("on", **send_and_give_back(boundary))
 
     case.at("above", **send_and_give_back(boundary + STEP))
-
-
-@clause("room.tcp.two_thirds")
-def test_tcp_room_is_at_most_two_thirds_used(case: Case) -> None:
-    """The peer's window is closed, so what is queued stays."""
-    box = case.outbox()
-    box.fill()
-    boundary = box.threshold()
-
-    box.room(boundary - STEP)
-    case.at("below")
-    box.room(boundary)
-    case.at("on")
-    box.room(boundary + STEP)
-
-    case.at("above")
 
 
 @clause("room.tcp.notsent_lowat")
