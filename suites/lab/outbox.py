@@ -152,7 +152,7 @@ class TcpOutbox(Outbox):
         family = case.family
         assert isinstance(family, Tcp)
         listener = family.socket()
-        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, 8 * SEGMENT)
+        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, 2 * SEGMENT)
         setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, SEGMENT)
         bind(listener, family.address())
         listen(listener, 1)

@@ -154,7 +154,7 @@ def test_reset_wakes_a_blocked_receiver(case: Case) -> None:
 def test_reset_wakes_a_blocked_writer(case: Case) -> None:
     """The error comes before the broken pipe."""
     box = case.outbox()
-    box.load()
+    box.fill()
     case.sleep(case.variant, box.socket, PAYLOAD, name="writer")
 
     reset(box.peer)
