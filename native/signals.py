@@ -160,7 +160,8 @@ def drain_signals(signals: Iterable[int]) -> list[Siginfo]:
     count = SIGNALS
     while count == SIGNALS:
         count = done("drain_signals", (signals,), lib.sys_drain_signals(mask, records, SIGNALS))
-        found += map(_siginfo, records[0:count])
+        if count:
+            found += map(_siginfo, records[0:count])
     return found
 
 
