@@ -282,7 +282,7 @@ class Execution:
 
     def _broken(self, case: Case, error: Exception) -> dict[str, Any]:
         """The outcome of a case that didn't come to its end."""
-        ours = case.arranging > 0
+        ours = case.broken_arranging is error
         if isinstance(error, DeadlineExpired):
             what = f"hung in {error.call}"
             waited = f"it waited for {_describe(error)} until the deadline of {self.settings.deadline:g} s; "

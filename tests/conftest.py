@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,6 @@ class Ran:
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The lines of one type."""
         return [line for line in self.lines if line["type"] == kind]
-
-
-RunSuites = Callable[..., Ran]
 
 
 def run_suites(record: Path, *arguments: str, root: Path = ROOT, timeout: float = 120) -> Ran:

@@ -143,9 +143,13 @@ def arranging(method: C) -> C:
 
     def arranged(self: Case, *arguments: Any, **options: Any) -> Any:
         self.arranging += 1
-        result = method(self, *arguments, **options)
-        self.arranging -= 1  # not in a finally: who catches an exception wants to know where it came from
-        return result
+        try:
+            return method(self, *arguments, **options)
+        except Exception as error:
+            self.broken_arranging = error
+            raise
+        finally:
+            self.arranging -= 1
 
     arranged.__doc__ = method.__doc__
     return arranged  # type: ignore[return-value]
@@ -162,6 +166,7 @@ class Case:
         self.family = family
         self._variant = variant
         self.arranging = 0
+        self.broken_arranging: Exception | None = None
         self.observation: dict[str, Any] = {}
         self._plan: dict[str, list[str]] = {name: list(moment["facts"]) for name, moment in expected["moments"].items()}
         self._watched_roles = {
@@ -313,7 +318,12 @@ class Case:
         if self._edge_epoll < 0:
             self._edge_epoll = epoll_create1(0)
         epoll_ctl(self._edge_epoll, EPOLL_CTL_ADD, fd, POLL_ALL | EPOLLET, fd)
-        epoll_wait(self._edge_epoll, 16, 0)  # the edge that registering itself gives isn't an event
+        self._collect_edges()
+        self._edges.pop(int(fd), None)  # the edge that registering itself gives isn't an event
+
+    def _collect_edges(self) -> None:
+        for mask, watched in epoll_wait(self._edge_epoll, 16, 0):
+            self._edges[watched] = mask
 
     # Observing
 
@@ -368,8 +378,7 @@ class Case:
             case "epoll" | "epoll_after_error":
                 return epoll_once(fd, POLL_ALL)
             case "edge":
-                for mask, watched in epoll_wait(self._edge_epoll, 16, 0):
-                    self._edges[watched] = mask
+                self._collect_edges()
                 return self._edges.pop(int(fd), 0)
             case "so_error":
                 number = so_error(fd)

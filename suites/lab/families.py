@@ -16,6 +16,7 @@ from native import (
     AF_NETLINK,
     AF_PACKET,
     AF_UNIX,
+    NETLINK_USERSOCK,
     SOCK_DGRAM,
     SOCK_RAW,
     SOCK_SEQPACKET,
@@ -43,8 +44,6 @@ EXPERIMENTAL_PROTOCOL = 253
 
 EXPERIMENTAL_ETHERTYPES = (0x88B5, 0x88B6)
 """Two Ethernet types that are nobody's (IEEE 802)."""
-
-NETLINK_USERSOCK = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,5 @@ from native import SIGIO, SIGPIPE, SIGRTMIN, SIGURG, SIGUSR1, SIGUSR2
 ARMED = SIGRTMIN + 6
 """What F_SETSIG asks for: a real-time signal, because those queue one for each event, in order, where SIGIO coalesces."""
 
-INTERRUPTER = SIGUSR1
-"""Taken out of a sleeper's mask where a signal is to end its sleep."""
-
 WATCHED = frozenset({SIGIO, SIGURG, SIGPIPE, SIGUSR1, SIGUSR2, *range(SIGRTMIN, SIGRTMIN + 16)})
 """Blocked in every thread, so that they stay pending and are fetched with all of their siginfo."""
