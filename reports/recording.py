@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reports.record import OUTCOMES, Writer, in_words
+from reports.record import OUTCOMES, RecordError, Writer, in_words
 
 Line = dict[str, Any]
 
@@ -52,6 +52,8 @@ class Recording:
         self._lines: dict[str, Line] = {}
         self._reason = "finished"
         self._unseen: list[tuple[str, str]] = []
+        self._session: pytest.Session | None = None
+        self._unwritten = ""
 
     # The lines, in their order
 
@@ -101,10 +103,22 @@ class Recording:
         return {outcome: counted[outcome] for outcome in OUTCOMES}
 
     def _write(self, line: Line, text: str | None = None) -> None:
-        if self._writer:
+        if self._writer is None:
+            return
+        try:
             self._writer.write(line, text)
+        except RecordError as error:  # no room, for one: what has been written stays, and going on would be for nothing
+            self._unwritten = str(error)
+            self._writer.close()
+            self._writer = None
+            if self._session:
+                self._session.shouldfail = f"sockwake: {error}"
 
     # pytest's hooks
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Know whom to stop when the record can't be written any more."""
+        self._session = session
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Without xdist, what is planned is what was collected."""
@@ -189,5 +203,7 @@ class Recording:
         for case, verdict in self._unseen:
             write(f"a recorded deviation is no longer seen: {case}: {verdict}", red=True)
         write(in_words(self.counts()))
-        if self._path:
+        if self._unwritten:
+            write(f"sockwake: {self._unwritten}", red=True)
+        elif self._path:
             write(f"record: {self._path}")

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from reports.record import read
 from tests.conftest import ROOT, Ran, run_suites
 
 CLAUSE = """
@@ -431,6 +432,23 @@ def test_record_that_cannot_be_written_is_refused_and_nothing_is_lost(tmp_path: 
     assert "sockwake: " in ran.stderr + ran.stdout
     assert "Traceback" not in ran.stderr + ran.stdout
     assert kind == "a folder" or path.read_text() == "my thesis"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts a small file system")
+def test_record_that_finds_no_room_ends_the_run_and_is_kept(tmp_path: Path) -> None:
+    """What was written stays and can be read, and one sentence says what to do."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(tmp_path)], check=True)
+    try:
+        ran = run_suites_without_reading(tmp_path / "record.jsonl")
+        (run,) = read([tmp_path / "record.jsonl"])
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+    assert ran.returncode == 1
+    assert "the record can't be written: No space left on device; make room, or name another file" in ran.stdout
+    assert "Traceback" not in ran.stdout + ran.stderr
+    assert run.counts()["PASS"] > 10
+    assert run.counts()["MISS"] > 100
 
 
 def run_suites_without_reading(record: Path) -> subprocess.CompletedProcess[str]:
