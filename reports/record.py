@@ -14,6 +14,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import BinaryIO
 
@@ -141,7 +142,8 @@ class Writer:
             self._file = -1
 
     def _unusable(self, error: OSError) -> str:
-        return f"{self._path}: the record can't be written: {error.strerror}; make room, or name another file"
+        remedy = "make room, or name another file" if error.errno in (ENOSPC, EDQUOT) else "name another file"
+        return f"{self._path}: the record can't be written: {error.strerror}; {remedy}"
 
 
 def _begins_record(line: bytes) -> bool:
