@@ -1,8 +1,21 @@
 """SOCK_WAKE_WAITD: who waits for data in a receiving call is woken, and isn't signalled as well."""
 
-from native import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, SHUT_WR, close, linger, recv, shutdown
+from native import (
+    MSG_DONTWAIT,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_WAITALL,
+    SHUT_WR,
+    close,
+    linger,
+    recv,
+    sched_setaffinity,
+    shutdown,
+)
 from suites.catalogue import clause
 from suites.lab.case import INPUT, Case, attempt
+
+ROUNDS = 32
 
 
 @clause("waitd.receiver.suppresses")
@@ -17,6 +30,22 @@ def test_blocked_receiver_takes_the_data_and_no_signal_is_sent(case: Case) -> No
     case.deliver(b"y")
 
     case.at("next")
+
+
+@clause("waitd.unix.race")
+def test_receiver_on_another_cpu_is_signalled_now_and_then(case: Case) -> None:
+    """The receiver may run wherever it likes, the sender stays where the case is."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    sent = 0
+    for _ in range(ROUNDS):
+        receiver = case.sleep("recv", sock, 1, name="receiver")
+        sched_setaffinity(receiver.tid, case.lab.cpus)
+        case.deliver(b"x")
+        case.await_return("receiver")
+        sent += case.forget_signals("receiver")
+
+    case.at("raced", rounds=ROUNDS, signals_sent=sent)
 
 
 @clause("waitd.peeker.suppresses")

@@ -298,6 +298,11 @@ class Case:
         """Wait until a sleeper's call has returned and its thread is gone; the deadline ends the wait."""
         self._sleepers[name].join()
 
+    def forget_signals(self, sleeper: str) -> int:
+        """Take a sleeper that has returned and all signals so far off the account; returns how many signals there were."""
+        del self._sleepers[sleeper]
+        return len(drain_signals(WATCHED))
+
     @arranging
     def sockets_at_rest(self) -> int:
         """The count of sockets in use with nothing but the lab's own; waits for what the kernel frees after a grace period.

@@ -53,8 +53,8 @@ class Lab:
 
     def __init__(self, number: int = 0) -> None:
         enter_network()
-        cpus = sorted(sched_getaffinity(0))
-        sched_setaffinity(0, {cpus[number % len(cpus)]})  # delivery over loopback is in order on one CPU only
+        self.cpus = sorted(sched_getaffinity(0))
+        sched_setaffinity(0, {self.cpus[number % len(self.cpus)]})  # delivery over loopback is in order on one CPU only
         sigprocmask(SIG_BLOCK, WATCHED)
         block_signals_in_other_threads(WATCHED)
         sigaction(SIGPIPE, "default")  # Python ignores it, and what is ignored never becomes pending
