@@ -66,7 +66,7 @@ def judge(expected: Json, observed: Json) -> Judgement:
     wanted = expected["moments"]
     seen = observed["moments"]
     if list(wanted) != list(seen):
-        differences.append(f"moments: expected {', '.join(wanted)}; seen {', '.join(seen) or 'none'}")
+        differences.append(f"moments: expected {', '.join(wanted)} but saw {', '.join(seen) or 'none'}")
     for moment, want in wanted.items():
         if moment not in seen:
             continue
@@ -159,7 +159,7 @@ def _compare_signals(moment: str, wanted: Json, seen: list[Json], names: Json) -
             if a != b
         ]
         return [f"at {moment}: signals {seen_words} with another si_{', si_'.join(dict.fromkeys(fields))}"]
-    return [f"at {moment}: expected the signals {expected_words}; seen {seen_words}"]
+    return [f"at {moment}: expected the signals {expected_words} but saw {seen_words}"]
 
 
 def _resolve(signal: Json, names: Json) -> tuple[int, ...]:
