@@ -229,7 +229,7 @@ def test_hang_under_judgement_fails_and_the_run_goes_on(mini: Mini) -> None:
     mini.add("hangs", body="sock, _ = case.pair()\nnative.recv(sock, 1, 0)")
     mini.add("next_one")
 
-    ran = mini.run("--deadline", "0.2")
+    ran = mini.run("--deadline", "0.4")
 
     assert outcomes(ran) == {"hangs": "FAIL", "next_one": "PASS"}
     assert only(ran, "hangs")["verdict"] == "hung in recv"
@@ -241,7 +241,7 @@ def test_hang_in_the_set_up_is_an_error(mini: Mini) -> None:
     mini.add("hangs", body="case.pair()\nwhile True: case.deliver(b'x' * 60000)")
     mini.add("next_one")
 
-    assert outcomes(mini.run("--deadline", "0.2")) == {"hangs": "ERROR", "next_one": "PASS"}
+    assert outcomes(mini.run("--deadline", "0.4")) == {"hangs": "ERROR", "next_one": "PASS"}
 
 
 def test_case_that_nothing_can_end_takes_the_process_and_is_recorded(mini: Mini) -> None:
@@ -249,7 +249,7 @@ def test_case_that_nothing_can_end_takes_the_process_and_is_recorded(mini: Mini)
     mini.add("hangs", body="while True: pass")
     mini.add("next_one")
 
-    ran = mini.run("--deadline", "0.1")
+    ran = mini.run("--deadline", "0.3")
 
     assert outcomes(ran) == {"hangs": "FAIL"}
     assert ran.of("end")[0]["reason"] == "deadline"
@@ -263,7 +263,7 @@ def test_worker_that_a_case_takes_along_is_replaced(mini: Mini) -> None:
     mini.add("next_one")
     mini.add("last_one")
 
-    ran = mini.run("--deadline", "0.1", "-n", "1")
+    ran = mini.run("--deadline", "0.3", "-n", "1")
 
     assert outcomes(ran) == {"hangs": "FAIL", "next_one": "PASS", "last_one": "PASS"}
     assert ran.of("end")[0]["reason"] == "finished"
