@@ -136,7 +136,7 @@ def clause_lines(settings: Settings, specification: Specification, planned: list
             "refs": list(clause.refs),
             "path": list(clause.path),
             "families": list(clause.families),
-            "needs": list(clause.needs),
+            "needs": sorted({need for family in clause.families for need in specification.needs(clause, family)}),
             "timer": clause.timer,
             "unjudged": dict(clause.unjudged),
             "source": source.text,
