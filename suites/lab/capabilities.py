@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from functools import cache
 from typing import TypedDict
 
 from native import (
@@ -30,7 +29,7 @@ from native import (
     tcp_info,
 )
 from suites.lab.families import FAMILIES
-from suites.lab.links import Links
+from suites.lab.links import HeldLink, SlowLink
 from suites.lab.namespace import NamespaceError, enter_network, sysctls
 from suites.lab.rtnetlink import Refused
 from suites.lab.signals import ARMED
@@ -85,16 +84,13 @@ def _tcp_info() -> str:
     return "TCP_INFO was read"
 
 
-_links = cache(Links)
-
-
 def _neighbours() -> str:
-    _links()
+    HeldLink()
     return "a veth pair was made and its neighbours can be left unresolved"
 
 
 def _shaper() -> str:
-    _links().shape()
+    SlowLink().shape()
     return "a token bucket filter was put on a veth device"
 
 

@@ -29,7 +29,7 @@ from native import (
 )
 from suites.lab.families import Family, Packet
 from suites.lab.keeper import Keeper
-from suites.lab.links import Links
+from suites.lab.links import HeldLink, SlowLink
 from suites.lab.namespace import enter_network
 from suites.lab.signals import WATCHED
 
@@ -61,7 +61,8 @@ class Lab:
         self.pid = os.getpid()
         self.uid = os.getuid()
         self.fence = self._connected_to_itself()
-        self._links: Links | None = None
+        self._held_link: HeldLink | None = None
+        self._slow_link: SlowLink | None = None
         self._keeper: Keeper | None = None
         self._own_sockets = 1  # the fence; the namespace was empty before
         self.capacities: dict[str, int] = {}
@@ -74,15 +75,21 @@ class Lab:
         connect(fd, getsockname(fd))
         return fd
 
-    def links(self) -> Links:
-        """The links that hold packets back, made when the first case asks for them."""
-        if self._links is None:
+    def held_link(self) -> HeldLink:
+        """The link whose neighbours don't answer, made when the first case asks for it."""
+        if self._held_link is None:
             with self._lasting():
-                self._links = Links()
-                self._links.shape()
-                self._links.unshape()
-            self._own_sockets += 2  # the rtnetlink socket and the one that has the slow link look at its queue
-        return self._links
+                self._held_link = HeldLink()
+            self._own_sockets += 1  # its rtnetlink socket
+        return self._held_link
+
+    def slow_link(self) -> SlowLink:
+        """The link behind a token bucket, made when the first case asks for it."""
+        if self._slow_link is None:
+            with self._lasting():
+                self._slow_link = SlowLink()
+            self._own_sockets += 2  # its rtnetlink socket, and the one that has it look at its queue
+        return self._slow_link
 
     def prepare(self, family: Family) -> None:
         """Make what a family needs that stays, before a case has any descriptor whose number could be taken."""

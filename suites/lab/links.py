@@ -28,6 +28,8 @@ from suites.lab.rtnetlink import CREATE, REPLACE, Kind, Refused, ask, attribute,
 IFLA_IFNAME, IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 3, 18, 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 2
 NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80
+NDTA_NAME, NDTA_PARMS = 1, 6
+NDTPA_IFINDEX, NDTPA_RETRANS_TIME, NDTPA_UCAST_PROBES, NDTPA_MCAST_PROBES = 1, 5, 10, 11
 TCA_KIND, TCA_OPTIONS, TCA_TBF_PARMS, TCA_TBF_BURST = 1, 2, 1, 6
 TC_H_ROOT, TC_LINKLAYER_ETHERNET = 0xFFFFFFFF, 1
 
@@ -47,25 +49,20 @@ RATE = 20
 
 _LIMIT = 1 << 20
 _ETHERNET = b"\x02\x00\x00\x00\x00\x77"
-_NEIGHBOUR_SYSCTLS = {"mcast_solicit": "1", "ucast_solicit": "0", "retrans_time_ms": str(SILENT_MS)}
+_TABLE = {AF_INET: b"arp_cache\0", AF_INET6: b"ndisc_cache\0"}
 
 
-class Links:
-    """The holding devices of the calling thread's network namespace; they go with it."""
+class HeldLink:
+    """A veth pair whose neighbours don't answer. It goes with the network namespace of the thread that made it."""
 
     def __init__(self) -> None:
         self._netlink = connect()
-        self._kicker = -1
         self._next = 2
-        self._make(HELD)
+        _make(self._netlink, HELD)
         for family, directory in ((AF_INET, "ipv4"), (AF_INET6, "ipv6")):
-            if not Path("/proc/sys/net", directory).exists():
-                continue
-            for name, value in _NEIGHBOUR_SYSCTLS.items():
-                Path("/proc/sys/net", directory, "neigh", HELD, name).write_text(value)
-            self._address(family)
-
-    # Neighbours
+            if Path("/proc/sys/net", directory).exists():
+                self._be_patient(family)
+                self._address(family)
 
     def silent_neighbour(self, family: int) -> str:
         """An address on the held link that has never been used and will not answer."""
@@ -87,30 +84,50 @@ class Links:
         head = struct.pack("=BxHiHBB", family, 0, if_index(HELD), NUD_PERMANENT, 0, 0)
         return head + attribute(NDA_DST, addresses.inet_pton(family, host))
 
-    # The token bucket
+    def _be_patient(self, family: int) -> None:
+        """Ask for a neighbour once and wait. Not by sysctl: in a user namespace 5.10 has none of these (neigh_sysctl_register)."""
+        values = (
+            (NDTPA_IFINDEX, "=I", if_index(HELD)),
+            (NDTPA_UCAST_PROBES, "=I", 0),
+            (NDTPA_MCAST_PROBES, "=I", 1),
+            (NDTPA_RETRANS_TIME, "=Q", SILENT_MS),
+        )
+        parameters = b"".join(attribute(kind, struct.pack(form, value)) for kind, form, value in values)
+        body = struct.pack("=Bxxx", family) + attribute(NDTA_NAME, _TABLE[family]) + attribute(NDTA_PARMS, parameters)
+        ask(self._netlink, Kind.SETNEIGHTBL, 0, body, f"have {HELD} wait for its neighbours")
 
-    def shape(self) -> int:
-        """Put the token bucket, empty, on the slow link; returns the link's index."""
-        if self._kicker < 0:
-            self._make(SLOW, ipv6=False)
-            self._kicker = socket(AF_PACKET, SOCK_DGRAM, 0)
+    def _address(self, family: int) -> None:
+        host, length = PREFIX[family]
+        packed = addresses.inet_pton(family, host)
+        head = struct.pack("=BBBBI", family, length, IFA_F_NODAD if family == AF_INET6 else 0, 0, if_index(HELD))
+        body = head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
+        ask(self._netlink, Kind.NEWADDR, CREATE, body, f"add {host}")
+
+
+class SlowLink:
+    """A veth pair behind a token bucket. It goes with the network namespace of the thread that made it."""
+
+    def __init__(self) -> None:
+        self._netlink = connect()
+        _make(self._netlink, SLOW, ipv6=False)
+        self._kicker = socket(AF_PACKET, SOCK_DGRAM, 0)
+
+    def shape(self) -> None:
+        """Put the token bucket on the link, and take the tokens that a new one has."""
         self._bucket()
-        sendto(
-            self._kicker, b"\0" * HELD_BYTES, MSG_DONTWAIT, self.slow_address()
-        )  # takes the tokens that a new bucket has
-        return if_index(SLOW)
+        sendto(self._kicker, b"\0" * HELD_BYTES, MSG_DONTWAIT, self.address())
 
     def let_one_go(self) -> None:
         """Fill the bucket for one packet, and have the device look: a small frame at the end of the queue does that."""
         self._bucket()
-        sendto(self._kicker, b"\0", MSG_DONTWAIT, self.slow_address())
+        sendto(self._kicker, b"\0", MSG_DONTWAIT, self.address())
 
     def unshape(self) -> None:
         """Remove the slow link's queue with all that is in it."""
         ask(self._netlink, Kind.DELQDISC, 0, self._queue(), "remove the token bucket")
 
     @staticmethod
-    def slow_address() -> bytes:
+    def address() -> bytes:
         """Where a packet socket sends to have its packet held back."""
         return sockaddr_ll(if_index(SLOW), 0x88B7)
 
@@ -126,27 +143,20 @@ class Links:
     def _queue() -> bytes:
         return struct.pack("=BxHiIII", 0, 0, if_index(SLOW), 0x10000, TC_H_ROOT, 0)
 
-    # Requests
 
-    def _make(self, name: str, ipv6: bool = True) -> None:
-        link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
-        peer = link + attribute(IFLA_IFNAME, f"{name}p\0".encode())
-        data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
-        info = attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"veth\0") + data)
-        body = link + attribute(IFLA_IFNAME, f"{name}\0".encode()) + info
-        ask(self._netlink, Kind.NEWLINK, CREATE, body, "make a veth pair")
-        for device in (name, f"{name}p"):
-            settings = Path("/proc/sys/net/ipv6/conf", device)
-            if settings.exists():
-                # No address of the kernel's own choice, so that nothing is sent there but what a case sends.
-                (settings / "addr_gen_mode").write_text("1")
-                (settings / "router_solicitations").write_text("0")
-                (settings / "disable_ipv6").write_text("0" if ipv6 and device == name else "1")
-            if_up(device)
-
-    def _address(self, family: int) -> None:
-        host, length = PREFIX[family]
-        packed = addresses.inet_pton(family, host)
-        head = struct.pack("=BBBBI", family, length, IFA_F_NODAD if family == AF_INET6 else 0, 0, if_index(HELD))
-        body = head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
-        ask(self._netlink, Kind.NEWADDR, CREATE, body, f"add {host}")
+def _make(netlink: int, name: str, ipv6: bool = True) -> None:
+    """Make a veth pair, up, on which nothing is sent but what a case sends."""
+    link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
+    peer = link + attribute(IFLA_IFNAME, f"{name}p\0".encode())
+    data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
+    info = attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"veth\0") + data)
+    body = link + attribute(IFLA_IFNAME, f"{name}\0".encode()) + info
+    ask(netlink, Kind.NEWLINK, CREATE, body, "make a veth pair")
+    for device in (name, f"{name}p"):
+        settings = Path("/proc/sys/net/ipv6/conf", device)
+        if settings.exists():
+            # No address of the kernel's own choice, so that nothing is sent there but what a case sends.
+            (settings / "addr_gen_mode").write_text("1")
+            (settings / "router_solicitations").write_text("0")
+            (settings / "disable_ipv6").write_text("0" if ipv6 and device == name else "1")
+        if_up(device)

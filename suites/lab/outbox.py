@@ -38,7 +38,7 @@ from native import (
 )
 from suites.clauses import SUBJECT
 from suites.lab.families import Packet, Raw, Tcp, Udp
-from suites.lab.links import HELD_BYTES, PREFIX, Links
+from suites.lab.links import HELD_BYTES, PREFIX, SlowLink
 
 if TYPE_CHECKING:
     from suites.lab.case import Case, Descriptor
@@ -79,7 +79,10 @@ class Outbox(ABC):
             pass
 
     def load(self) -> None:
-        """Send as many packets as a socket like this one takes whole, and no more: nothing has failed when this returns."""
+        """Send as many packets as a socket like this one takes whole, and no more: nothing has failed when this returns.
+
+        TCP may still take a part of one more (tcp_sendmsg_locked fills the last skb without asking for room).
+        """
         capacities = self.case.lab.capacities
         if self.case.family.name not in capacities:
             twin = type(self)(self.case, role="twin")
@@ -193,7 +196,7 @@ class NeighbourOutbox(Outbox):
         super().__init__(case, role)
         family = case.family
         assert isinstance(family, (Udp, Raw))
-        self.links = case.lab.links()
+        self.link = case.lab.held_link()
         self.domain = family.domain
         self.make = sockaddr_in if self.domain == AF_INET else sockaddr_in6
         self.socket = case.own(family.socket(), role)
@@ -204,8 +207,8 @@ class NeighbourOutbox(Outbox):
         connect(self.socket, self.make(self.connected, 9))
 
     def _neighbour(self) -> str:
-        host = self.links.silent_neighbour(self.domain)
-        self.case.afterwards(lambda: self.links.forget(self.domain, host))
+        host = self.link.silent_neighbour(self.domain)
+        self.case.afterwards(lambda: self.link.forget(self.domain, host))
         return host
 
     def send(self, flags: int = MSG_DONTWAIT) -> int:
@@ -216,14 +219,14 @@ class NeighbourOutbox(Outbox):
         return sent
 
     def let_go(self) -> None:
-        self.links.resolve(self.domain, self.waiting.pop(0))
+        self.link.resolve(self.domain, self.waiting.pop(0))
         self.case.fence()
         self.held -= 1
 
     def let_all_go(self) -> None:
         while self.waiting:
             self.let_go()
-        self.links.resolve(self.domain, self.connected)
+        self.link.resolve(self.domain, self.connected)
         self.case.fence()
 
 
@@ -232,20 +235,20 @@ class PacketOutbox(Outbox):
 
     def __init__(self, case: Case, role: str = SUBJECT) -> None:
         super().__init__(case, role)
-        self.links = case.lab.links()
+        self.link = case.lab.slow_link()
         if role == SUBJECT:
-            self.links.shape()
-            case.afterwards(self.links.unshape)
+            self.link.shape()
+            case.afterwards(self.link.unshape)
         self.socket = case.own(case.family.socket(), role)
         self.room(2 * SMALL)
 
     def send(self, flags: int = MSG_DONTWAIT) -> int:
-        sent = sendto(self.socket, PAYLOAD, flags, Links.slow_address())
+        sent = sendto(self.socket, PAYLOAD, flags, SlowLink.address())
         self.held += 1
         return sent
 
     def let_go(self) -> None:
-        self.links.let_one_go()
+        self.link.let_one_go()
         self.case.fence()
         self.held -= 1
 

@@ -26,6 +26,7 @@ class Kind(IntEnum):
     DELNEIGH = 29
     NEWQDISC = 36
     DELQDISC = 37
+    SETNEIGHTBL = 67
 
 
 class Refused(Exception):
