@@ -13,7 +13,6 @@ import re
 import threading
 import time
 import traceback
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -66,7 +65,7 @@ class Planned:
 
 def new_run_id() -> str:
     """An id that no other run has."""
-    return uuid.uuid4().hex[:12]
+    return os.urandom(6).hex()
 
 
 def linux_version(release: str) -> tuple[int, ...] | None:
