@@ -6,6 +6,7 @@ and the host's network is never touched.
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket as addresses
 import struct
@@ -62,6 +63,7 @@ def enter_user() -> None:
     if _has_capability(CAP_SYS_ADMIN):
         return
     uid, gid = os.getuid(), os.getgid()
+    os.environ.setdefault("LOGNAME", getpass.getuser())  # inside it is root's, and pytest names its folders by it
     try:
         unshare(CLONE_NEWUSER)
     except CallError as error:
