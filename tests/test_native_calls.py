@@ -326,7 +326,7 @@ class TestFileControl:
 
     def test_network_namespace_of_a_socket_is_a_descriptor(self, pair: Pair) -> None:
         if os.geteuid() != 0:  # it takes CAP_NET_ADMIN over that namespace
-            with pytest.raises(CallError, match="SIOCGSKNS.*EPERM"):
+            with pytest.raises(CallError, match=r"SIOCGSKNS.*EPERM"):
                 native.ioctl_skns(pair[0])
             return
         fd = native.ioctl_skns(pair[0])
