@@ -284,7 +284,7 @@ def test_worker_that_dies_leaves_a_record_that_says_so(mini: Mini) -> None:
 def test_interrupt_leaves_a_valid_record_of_what_has_run(mini: Mini) -> None:
     """Ctrl-C: what hasn't run is MISS."""
     mini.add("passes")
-    mini.add("waits", body="open('waiting', 'w').close()\nsock, _ = case.pair()\nnative.recv(sock, 1, 0)")
+    mini.add("waits", body="os.mkdir('waiting')\nsock, _ = case.pair()\nnative.recv(sock, 1, 0)")
     mini.add("next_one")
     mini.write()
     command = [
