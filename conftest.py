@@ -40,7 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--as-kernel", metavar="VERSION", help="judge as if this Linux version ran (default: the one that runs)"
     )
-    group.addoption("--trace-path", action="store_true", help="record the kernel functions of each case (needs ftrace)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
