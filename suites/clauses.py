@@ -136,11 +136,8 @@ class Specification:
 
     def needs(self, clause: Clause, family: str) -> tuple[str, ...]:
         """The capabilities without which a clause can't be tried on this family."""
-        words = (
-            (self.words[need].get(family, self.words[need]["default"]) if need in self.words else need)
-            for need in clause.needs
-        )
-        return tuple(need for need in words if need)
+        needs = (meaning(self.words, need, family) if need in self.words else need for need in clause.needs)
+        return tuple(need for need in needs if need)
 
     def expectation(
         self, clause: Clause, family: str | None, variant: str | None, kernel: tuple[int, ...] | None
@@ -158,6 +155,12 @@ class Specification:
         last = next(reversed(moments), None)
         compiled = {name: compiler.moment(name, stated, name == last) for name, stated in moments.items()}
         return {"moments": compiled, "masks": compiler.masks, "unjudged": dict(clause.unjudged)}
+
+
+def meaning(words: Mapping[str, Mapping[str, str]], word: str, family: str) -> str:
+    """What a word of the vocabulary means for a family."""
+    by_family = words[word]
+    return by_family.get(family, by_family["default"])
 
 
 def applies(since: Iterable[str], kernel: tuple[int, ...]) -> bool:
@@ -268,8 +271,7 @@ class _Compiler:
             facts[fact] = self._accept(fact, outcome)
 
     def _word(self, word: str) -> str:
-        by_family = self.words[word]
-        return by_family.get(self.family, by_family["default"])
+        return meaning(self.words, word, self.family)
 
     def _accept(self, key: str, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, dict):

@@ -34,8 +34,8 @@ from suites.lab.lab import Lab
 from suites.lab.rtnetlink import Refused
 
 NS = 1_000_000_000
-GRACE = 2
-"""A case that its deadline didn't end is given up after this many deadlines, and the process with it."""
+GRACE = 3
+"""After so many deadlines a case is given up, and the process with it: one is the case's, one its clean-up's."""
 
 DEVIATIONS = Path(__file__).parent / "deviations"
 
@@ -330,11 +330,10 @@ class Execution:
 
     def _watch(self) -> None:
         """Past the second deadline Python can do nothing for the call that hangs: say so, and leave."""
-        limit = self.settings.deadline * GRACE
         pause = threading.Event()
-        while not pause.wait(min(1.0, limit / 4)):
+        while not pause.wait(min(1.0, self.settings.deadline / 2)):
             current = self._current
-            if current and time.monotonic() - current[2] > limit + self.settings.deadline:
+            if current and time.monotonic() - current[2] > self.settings.deadline * GRACE:
                 item, case, _ = current
                 planned = planned_of(item)
                 assert planned is not None

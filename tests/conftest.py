@@ -27,10 +27,16 @@ class Ran:
         return [line for line in self.lines if line["type"] == kind]
 
 
+def suites_command(record: Path, *arguments: str) -> list[str]:
+    """pytest on the suites of the working directory, with a record and nothing cached."""
+    return [sys.executable, "-m", "pytest", "suites", "--record", str(record), "-p", "no:cacheprovider", *arguments]
+
+
 def run_suites(record: Path, *arguments: str, root: Path = ROOT, timeout: float = 120) -> Ran:
     """Run pytest on the suites of a checkout, with a record."""
-    command = [sys.executable, "-m", "pytest", "suites", "--record", str(record), "-p", "no:cacheprovider", *arguments]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=timeout)
+    result = subprocess.run(
+        suites_command(record, *arguments), cwd=root, capture_output=True, text=True, timeout=timeout
+    )
     lines = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
     return Ran(code=result.returncode, output=result.stdout + result.stderr, lines=lines)
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from reports.record import read
-from tests.conftest import ROOT, Ran, run_suites
+from tests.conftest import ROOT, Ran, run_suites, suites_command
 
 CLAUSE = """
 [[clause]]
@@ -287,18 +287,7 @@ def test_interrupt_leaves_a_valid_record_of_what_has_run(mini: Mini) -> None:
     mini.add("waits", body="os.mkdir('waiting')\nsock, _ = case.pair()\nnative.recv(sock, 1, 0)")
     mini.add("next_one")
     mini.write()
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "suites",
-        "--record",
-        str(mini.record),
-        "-p",
-        "no:cacheprovider",
-        "--deadline",
-        "30",
-    ]
+    command = suites_command(mini.record, "--deadline", "30")
     with subprocess.Popen(command, cwd=mini.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 30
         while not (mini.root / "waiting").exists():
@@ -453,8 +442,7 @@ def test_record_that_finds_no_room_ends_the_run_and_is_kept(tmp_path: Path) -> N
 
 def run_suites_without_reading(record: Path) -> subprocess.CompletedProcess[str]:
     """Run pytest on the suites with a record that isn't one."""
-    command = [sys.executable, "-m", "pytest", "suites", "--record", str(record), "-p", "no:cacheprovider"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(suites_command(record), cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
 def test_forbidden_namespaces_are_told_in_one_sentence(tmp_path: Path) -> None:

@@ -167,7 +167,6 @@ class Case:
         self._variant = variant
         self.arranging = 0
         self.broken_arranging: Exception | None = None
-        self.observation: dict[str, Any] = {}
         self._plan: dict[str, list[str]] = {name: list(moment["facts"]) for name, moment in expected["moments"].items()}
         self._watched_roles = {
             fact.partition(".")[0] for facts in self._plan.values() for fact in facts if fact.endswith(".edge")

@@ -43,7 +43,6 @@ NOTED = (
 )
 """sysctls that belong to the machine, or whose default is a fact of the kernel: recorded as found."""
 
-
 RTA_DST, RTA_OIF, RTA_METRICS = 1, 4, 8
 RTAX_LOCK, RTAX_RTO_MIN, RTAX_QUICKACK = 1, 13, 15
 RT_TABLE_LOCAL, RTN_LOCAL = 255, 2
@@ -114,9 +113,8 @@ def _pin_routes() -> None:
         out = rtnetlink.attribute(RTA_OIF, struct.pack("=I", if_index("lo")))
         body = head + rtnetlink.attribute(RTA_DST, packed) + out + rtnetlink.attribute(RTA_METRICS, metrics)
         with suppress(rtnetlink.Refused):
-            if (
-                family == AF_INET6
-            ):  # the kernel's own has metric 0, which no request can name, and would go before this one
+            if family == AF_INET6:
+                # The kernel's own has metric 0, which no request can name, and would go before this one.
                 rtnetlink.ask(fd, rtnetlink.Kind.DELROUTE, 0, head + out + rtnetlink.attribute(RTA_DST, packed), "")
             rtnetlink.ask(
                 fd, rtnetlink.Kind.NEWROUTE, rtnetlink.CREATE | rtnetlink.REPLACE, body, f"replace the route to {host}"
