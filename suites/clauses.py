@@ -1,4 +1,4 @@
-"""The specification as Python sees it: clauses read from `specification/*.toml`, and the expectation that each one states.
+"""The specification as Python sees it: clauses read from `specification/**/*.toml`, and the expectation that each one states.
 
 Owns the format of a clause, its checks, and how what a clause says (`revents = "IN RDNORM writable"`) becomes the plain
 expectation that the judge compares and the record carries. Knows no case and asks no kernel.
@@ -352,19 +352,20 @@ def load(folder: Path = SPECIFICATION) -> Specification:
     digest = hashlib.sha256()
     clauses: dict[str, Clause] = {}
     words: dict[str, Mapping[str, str]] = {}
-    for path in sorted(folder.glob("*.toml")):
+    for path in sorted(folder.rglob("*.toml")):
         digest.update(path.read_bytes())
+        file = path.relative_to(folder).as_posix()
         document = read_toml(path)
         words |= document.get("word", {})
         for table in document.get("clause", []):
-            clause = _clause(path.name, table)
+            clause = _clause(file, table)
             if clause.id in clauses:
                 raise SpecificationError(
-                    f"{path.name}: clause {clause.id}: its id stands in {clauses[clause.id].file} too"
+                    f"{file}: clause {clause.id}: its id stands in {clauses[clause.id].file} too"
                 )
             clauses[clause.id] = clause
     if not clauses:
-        raise SpecificationError(f"{folder}: there is no clause in any *.toml of this folder")
+        raise SpecificationError(f"{folder}: there is no clause in any *.toml below this folder")
     return Specification(clauses=clauses, words=words, sha256=digest.hexdigest())
 
 

@@ -151,3 +151,11 @@ def test_every_clause_compiles_for_all_its_families_and_variants() -> None:
             for variant in clause.variants or (None,):
                 for kernel in ((5, 10, 0), None):
                     assert specification.expectation(clause, family, variant, kernel)["moments"]
+
+
+def test_a_case_stands_in_the_file_that_is_named_as_its_clauses_file_is() -> None:
+    """Who has found the one has found the other."""
+    clauses = load().clauses
+    for source in all_cases():
+        folder, _, subject = clauses[source.clause].file.removesuffix(".toml").rpartition("/")
+        assert source.module == f"suites/{folder}/test_{subject}.py", source.clause
