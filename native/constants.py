@@ -22,6 +22,7 @@ SOCK_DGRAM: int
 SOCK_RAW: int
 SOCK_SEQPACKET: int
 SOCK_RDM: int
+SOCK_PACKET: int
 SOCK_NONBLOCK: int
 SOCK_CLOEXEC: int
 IPPROTO_IP: int
@@ -32,6 +33,7 @@ IPPROTO_IPV6: int
 IPPROTO_ICMPV6: int
 IPPROTO_SCTP: int
 IPPROTO_RAW: int
+IPPROTO_UDPLITE: int
 IPPROTO_MPTCP: int
 NETLINK_ROUTE: int
 NETLINK_USERSOCK: int
@@ -72,10 +74,12 @@ SCM_CREDENTIALS: int
 # sys/socket.h: options of all sockets
 SOL_SOCKET: int
 SO_ACCEPTCONN: int
+SO_ATTACH_FILTER: int
 SO_BINDTODEVICE: int
 SO_BROADCAST: int
 SO_BUSY_POLL: int
 SO_COOKIE: int
+SO_DETACH_FILTER: int
 SO_DOMAIN: int
 SO_ERROR: int
 SO_INCOMING_CPU: int
@@ -97,6 +101,7 @@ SO_RCVTIMEO: int
 SO_REUSEADDR: int
 SO_REUSEPORT: int
 SO_RXQ_OVFL: int
+SO_SELECT_ERR_QUEUE: int
 SO_SNDBUF: int
 SO_SNDBUFFORCE: int
 SO_SNDLOWAT: int
@@ -121,6 +126,8 @@ IP_RECVERR: int
 IP_TOS: int
 IP_TTL: int
 IPV6_RECVERR: int
+IPV6_ADDRFORM: int
+IPV6_TCLASS: int
 IPV6_UNICAST_HOPS: int
 IPV6_V6ONLY: int
 TCP_CONGESTION: int
@@ -158,6 +165,13 @@ SO_EE_ORIGIN_ICMP6: int
 SO_EE_ORIGIN_TIMESTAMPING: int
 SO_EE_ORIGIN_ZEROCOPY: int
 
+# linux/net_tstamp.h
+SOF_TIMESTAMPING_TX_SOFTWARE: int
+SOF_TIMESTAMPING_SOFTWARE: int
+SOF_TIMESTAMPING_TX_SCHED: int
+SOF_TIMESTAMPING_TX_ACK: int
+SOF_TIMESTAMPING_OPT_TSONLY: int
+
 # fcntl.h
 F_DUPFD: int
 F_DUPFD_CLOEXEC: int
@@ -183,6 +197,9 @@ F_SETLEASE: int
 F_GETLEASE: int
 F_SETPIPE_SZ: int
 F_GETPIPE_SZ: int
+F_ADD_SEALS: int
+F_GET_SEALS: int
+F_SEAL_WRITE: int
 F_OWNER_TID: int
 F_OWNER_PID: int
 F_OWNER_PGRP: int
@@ -213,10 +230,24 @@ O_DIRECT: int
 O_DIRECTORY: int
 O_NOATIME: int
 O_PATH: int
+O_CREAT: int
+O_TRUNC: int
+O_EXCL: int
+POSIX_FADV_DONTNEED: int
+SPLICE_F_NONBLOCK: int
 CLOSE_RANGE_UNSHARE: int
 CLOSE_RANGE_CLOEXEC: int
 RWF_NOWAIT: int
+RWF_APPEND: int
 RWF_HIPRI: int
+
+# sys/mman.h
+PROT_READ: int
+PROT_WRITE: int
+PROT_EXEC: int
+MAP_SHARED: int
+MAP_PRIVATE: int
+MAP_ANONYMOUS: int
 
 # sys/ioctl.h, linux/sockios.h
 FIOASYNC: int
@@ -331,6 +362,9 @@ POLL_PRI: int
 POLL_HUP: int
 CLD_EXITED: int
 CLD_KILLED: int
+CLD_DUMPED: int
+CLD_STOPPED: int
+CLD_CONTINUED: int
 
 # sched.h
 CLONE_NEWNET: int
@@ -355,6 +389,8 @@ RLIMIT_STACK: int
 # sys/syscall.h: the calls that a sleeper or a child makes
 SYS_accept: int
 SYS_accept4: int
+SYS_bind: int
+SYS_capset: int
 SYS_close: int
 SYS_connect: int
 SYS_dup: int
@@ -362,6 +398,7 @@ SYS_epoll_pwait: int
 SYS_epoll_wait: int
 SYS_fcntl: int
 SYS_getpid: int
+SYS_getsockopt: int
 SYS_ioctl: int
 SYS_kill: int
 SYS_listen: int
@@ -372,11 +409,17 @@ SYS_read: int
 SYS_readv: int
 SYS_recvfrom: int
 SYS_recvmsg: int
+SYS_rt_sigtimedwait: int
+SYS_rt_sigsuspend: int
 SYS_select: int
 SYS_sendmsg: int
 SYS_sendto: int
 SYS_setresuid: int
+SYS_setns: int
 SYS_shutdown: int
+SYS_socket: int
+SYS_socketpair: int
+SYS_unshare: int
 SYS_write: int
 SYS_writev: int
 

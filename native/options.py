@@ -25,6 +25,7 @@ __all__ = [
     "TCP_TIME_WAIT",
     "SocketMemory",
     "TcpInfo",
+    "attach_filter",
     "getsockopt",
     "getsockopt_bytes",
     "linger",
@@ -152,6 +153,11 @@ def setsockopt(fd: int, level: int, name: int, value: int) -> None:
 def setsockopt_bytes(fd: int, level: int, name: int, value: bytes) -> None:
     """setsockopt(2) of bytes."""
     done("setsockopt", (fd, level, name, value), lib.sys_setsockopt(fd, level, name, value, len(value)))
+
+
+def attach_filter(fd: int, size: int) -> None:
+    """SO_ATTACH_FILTER, socket(7), with one instruction: `size` bytes of each packet get through, with 0 none does."""
+    done("setsockopt", (fd, "SO_ATTACH_FILTER", size), lib.sys_attach_filter(fd, size))
 
 
 def linger(fd: int, on: int, seconds: int) -> None:

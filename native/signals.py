@@ -38,8 +38,8 @@ __all__ = [
     "tgkill",
 ]
 
-Handler = Literal["default", "ignore", "ring"]
-_KINDS: tuple[str, ...] = ("default", "ignore", "ring", "other")
+Handler = Literal["default", "ignore", "ring", "polling"]
+_KINDS: tuple[str, ...] = ("default", "ignore", "ring", "other", "polling")
 
 Layout = Literal["kill", "timer", "poll", "fault", "chld", "rt", "sys"]
 _LAYOUTS: tuple[Layout, ...] = ("kill", "timer", "poll", "fault", "chld", "rt", "sys")
@@ -51,6 +51,7 @@ class Siginfo:
 
     `layout` is what siginfo_layout in kernel/signal.c makes of signal and code: "poll" has `band` and `fd`; "kill"
     `pid` and `uid`; "rt" these and `value`; "chld" these and `status`; "timer" `value`. `raw` is all of it, 128 bytes.
+    `revents` isn't of the kernel: it is what a "polling" handler saw (`sigaction`).
     """
 
     signo: int
@@ -64,11 +65,12 @@ class Siginfo:
     value: int
     layout: Layout
     raw: bytes
+    revents: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalAction:
-    """What a signal does: "default", "ignore", "ring", or "other", a foreign handler at `address`."""
+    """What a signal does: "default", "ignore", "ring", "polling", or "other", a foreign handler at `address`."""
 
     handler: str
     flags: int
@@ -97,6 +99,7 @@ def sigaction(signo: int, handler: Handler, flags: int = 0, mask: Iterable[int] 
     """sigaction(2); returns what the signal did before.
 
     "ring" is a handler in C that copies its siginfo to a ring in memory (`ring_drain`) and does nothing else.
+    "polling" is one that asks poll(2) of si_fd as well, for every event, and has the answer written down as `revents`.
     """
     old = ffi.new("struct action *")
     result = lib.sys_sigaction(signo, _KINDS.index(handler), flags, mask_of(mask), old)
@@ -123,7 +126,7 @@ def ring_drain() -> list[Siginfo]:
     """What handlers have written to the ring since the last call, in their order. For one thread at a time."""
     found: list[Siginfo] = []
     while count := lib.ring_drain(buffers.signals, SIGNALS):
-        found += map(_siginfo, buffers.signals[0:count])
+        found += map(siginfo_of, buffers.signals[0:count])
     return found
 
 
@@ -150,7 +153,7 @@ def sigpending() -> frozenset[int]:
 def sigtimedwait(signals: Iterable[int], timeout_ns: int) -> Siginfo:
     """sigtimedwait(2). Raises CallError with EAGAIN where none comes in time; a timeout below 0 is none."""
     done("sigtimedwait", (signals, timeout_ns), lib.sys_sigtimedwait(mask_of(signals), timeout_ns, buffers.signals))
-    return _siginfo(buffers.signals[0])
+    return siginfo_of(buffers.signals[0])
 
 
 def drain_signals(signals: Iterable[int]) -> list[Siginfo]:
@@ -161,7 +164,7 @@ def drain_signals(signals: Iterable[int]) -> list[Siginfo]:
     while count == SIGNALS:
         count = done("drain_signals", (signals,), lib.sys_drain_signals(mask, records, SIGNALS))
         if count:
-            found += map(_siginfo, records[0:count])
+            found += map(siginfo_of, records[0:count])
     return found
 
 
@@ -193,8 +196,9 @@ def signalfd_read(fd: int, most: int = 16) -> list[SignalfdInfo]:
 _SIGNALFD = struct.Struct("=IiiIIiIIIIii80x")
 
 
-def _siginfo(record: Any) -> Siginfo:
-    signo, errno, code, pid, uid, band, fd, status, value, layout = record.fields
+def siginfo_of(record: Any) -> Siginfo:
+    """A `struct signal_record` of the C part as Python has it."""
+    signo, errno, code, pid, uid, band, fd, status, value, layout, revents = record.fields
     return Siginfo(
         signo=signo,
         errno=errno,
@@ -207,6 +211,7 @@ def _siginfo(record: Any) -> Siginfo:
         value=value,
         layout=_LAYOUTS[layout],
         raw=ffi.unpack(record.raw, 128),
+        revents=revents,
     )
 
 

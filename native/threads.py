@@ -12,10 +12,12 @@ from typing import Any
 
 from native import constants
 from native._native import ffi, lib
+from native.deadlines import DEADLINE_SIGNAL
 from native.errors import CallError, errno_name
 from native.masks import mask_of
 from native.memory import parts_for
 from native.polling import EXCEPT, READ, WRITE, bit_sets, selected
+from native.signals import Siginfo, siginfo_of
 from native.sockets import CONTROL_ROOM, Message, message_for, message_of
 from native.trace import checked, note
 
@@ -36,6 +38,8 @@ __all__ = [
     "sleep_recvmsg",
     "sleep_select",
     "sleep_send",
+    "sleep_sigtimedwait",
+    "sleep_sigsuspend",
     "sleep_write",
 ]
 
@@ -201,10 +205,30 @@ def sleep_send(fd: int, data: bytes, flags: int = 0) -> Sleeper:
     return Sleeper.start("send", lib.SYS_sendto, (fd, memory, len(data), flags, 0, 0), memory, shown=(fd, data, flags))
 
 
+def sleep_sigsuspend(signals: Iterable[int]) -> Sleeper:
+    """A thread in sigsuspend(2) with all signals blocked but these and the deadline's; it ends with EINTR after a handler."""
+    open_to = mask_of([*signals, DEADLINE_SIGNAL])
+    memory = ffi.new("uint64_t *", ~open_to & (1 << 64) - 1)
+    return Sleeper.start("sigsuspend", lib.SYS_rt_sigsuspend, (memory, 8), memory, shown=(signals,))
+
+
 def sleep_write(fd: int, data: bytes) -> Sleeper:
     """A thread in write(2); its value is how many bytes were taken."""
     memory = ffi.from_buffer("char[]", data)
     return Sleeper.start("write", lib.SYS_write, (fd, memory, len(data)), memory, shown=(fd, data))
+
+
+def sleep_sigtimedwait(signo: int) -> Sleeper:
+    """A thread in sigtimedwait(2) for one signal, without a limit; its value is a Siginfo."""
+    records = ffi.new("struct signal_record[1]")
+    mask, info = ffi.new("uint64_t *", mask_of([signo])), ffi.new("char[]", 128)
+
+    def decode(_: int) -> Siginfo:
+        lib.siginfo_record(info, records)
+        return siginfo_of(records[0])
+
+    call = (mask, info, 0, 8)
+    return Sleeper.start("sigtimedwait", lib.SYS_rt_sigtimedwait, call, (mask, info), decode, shown=(signo,))
 
 
 def sleep_poll(fd: int, events: int, timeout_ms: int = -1) -> Sleeper:

@@ -1,16 +1,17 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/signalfd.h>
 
 _Static_assert(sizeof(siginfo_t) == 128, "a siginfo_t is SI_MAX_SIZE bytes in the kernel's interface");
 
-enum { FIELD_SIGNO, FIELD_ERRNO, FIELD_CODE, FIELD_PID, FIELD_UID, FIELD_BAND, FIELD_FD, FIELD_STATUS, FIELD_VALUE, FIELD_LAYOUT };
+enum { FIELD_SIGNO, FIELD_ERRNO, FIELD_CODE, FIELD_PID, FIELD_UID, FIELD_BAND, FIELD_FD, FIELD_STATUS, FIELD_VALUE, FIELD_LAYOUT, FIELD_REVENTS };
 enum { LAYOUT_KILL, LAYOUT_TIMER, LAYOUT_POLL, LAYOUT_FAULT, LAYOUT_CHLD, LAYOUT_RT, LAYOUT_SYS };
 
-struct signal_record { int64_t fields[10]; char raw[128]; };
+struct signal_record { int64_t fields[11]; char raw[128]; };
 struct action { unsigned long handler; unsigned long flags; uint64_t mask; int kind; };
-enum { KIND_DEFAULT, KIND_IGNORE, KIND_RING, KIND_OTHER };
+enum { KIND_DEFAULT, KIND_IGNORE, KIND_RING, KIND_OTHER, KIND_POLLING };
 
 /* How many codes of its own a signal has, and how they are laid out: kernel/signal.c sig_sicodes. */
 static int own_codes(int signo, int *layout)
@@ -83,17 +84,24 @@ static void record_of(const siginfo_t *info, struct signal_record *record)
     }
 }
 
+/* From memory that the kernel has filled. */
+static void siginfo_record(const char *info, struct signal_record *record)
+{
+    siginfo_t copy;
+    memcpy(&copy, info, sizeof copy);
+    record_of(&copy, record);
+}
+
 /* The ring: handlers in any number of threads write, one thread drains. A handler takes a place by moving `ring_head` on, and
  * tells that it has been filled by writing the place's number, plus one, into `filled`. */
 #define RING_SIZE 4096
 
-static struct { siginfo_t info; _Atomic uint64_t filled; } ring[RING_SIZE];
+static struct { siginfo_t info; int revents; _Atomic uint64_t filled; } ring[RING_SIZE];
 static _Atomic uint64_t ring_head, ring_tail, ring_missed;
 
-static void ring_handler(int signo, siginfo_t *info, void *context)
+static void write_down(const siginfo_t *info, int revents)
 {
     uint64_t place = atomic_load(&ring_head);
-    (void)signo, (void)context;
     do {
         if (place - atomic_load(&ring_tail) >= RING_SIZE) {
             atomic_fetch_add(&ring_missed, 1);
@@ -101,7 +109,28 @@ static void ring_handler(int signo, siginfo_t *info, void *context)
         }
     } while (!atomic_compare_exchange_weak(&ring_head, &place, place + 1));
     ring[place % RING_SIZE].info = *info;
+    ring[place % RING_SIZE].revents = revents;
     atomic_store(&ring[place % RING_SIZE].filled, place + 1);
+}
+
+static void ring_handler(int signo, siginfo_t *info, void *context)
+{
+    (void)signo, (void)context;
+    write_down(info, 0);
+}
+
+#define POLL_EVERYTHING \
+    (POLLIN | POLLPRI | POLLOUT | POLLRDNORM | POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLMSG | POLLRDHUP)
+
+/* Asks the descriptor that the signal names for all that poll can say, as a program's handler would. */
+static void polling_handler(int signo, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    struct pollfd asked = {.fd = info->si_fd, .events = (short)POLL_EVERYTHING};
+    (void)signo, (void)context;
+    long ready = poll(&asked, 1, 0);
+    write_down(info, ready == 1 ? (unsigned short)asked.revents : 0);
+    errno = saved;
 }
 
 static long ring_drain(struct signal_record *records, int room)
@@ -111,6 +140,7 @@ static long ring_drain(struct signal_record *records, int room)
         if (atomic_load(&ring[place % RING_SIZE].filled) != place + 1)
             break;
         record_of(&ring[place % RING_SIZE].info, &records[count]);
+        records[count].fields[FIELD_REVENTS] = ring[place % RING_SIZE].revents;
         atomic_store(&ring_tail, place + 1);
     }
     return count;
@@ -133,10 +163,11 @@ static void action_of(const struct sigaction *from, struct action *to)
     to->handler = (unsigned long)from->sa_handler;
     to->flags = (unsigned int)from->sa_flags;
     memcpy(&to->mask, &from->sa_mask, sizeof to->mask);
-    to->kind = from->sa_handler == SIG_DFL          ? KIND_DEFAULT
-               : from->sa_handler == SIG_IGN        ? KIND_IGNORE
-               : from->sa_sigaction == ring_handler ? KIND_RING
-                                                    : KIND_OTHER;
+    to->kind = from->sa_handler == SIG_DFL             ? KIND_DEFAULT
+               : from->sa_handler == SIG_IGN           ? KIND_IGNORE
+               : from->sa_sigaction == ring_handler    ? KIND_RING
+               : from->sa_sigaction == polling_handler ? KIND_POLLING
+                                                       : KIND_OTHER;
 }
 
 static long set_action(int signo, const struct sigaction *action, struct action *old)
@@ -152,9 +183,9 @@ static long sys_sigaction(int signo, int kind, int flags, uint64_t mask, struct 
 {
     struct sigaction action = {.sa_flags = flags};
     set_of(mask, &action.sa_mask);
-    if (kind == KIND_RING) {
+    if (kind == KIND_RING || kind == KIND_POLLING) {
         action.sa_flags |= SA_SIGINFO;
-        action.sa_sigaction = ring_handler;
+        action.sa_sigaction = kind == KIND_RING ? ring_handler : polling_handler;
     } else {
         action.sa_handler = kind == KIND_IGNORE ? SIG_IGN : SIG_DFL;
     }

@@ -3,12 +3,21 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/net_tstamp.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <linux/vm_sockets.h>
+
+/* Enumerators: the build asks the preprocessor what there is. */
+#define SOF_TIMESTAMPING_TX_SOFTWARE SOF_TIMESTAMPING_TX_SOFTWARE
+#define SOF_TIMESTAMPING_SOFTWARE SOF_TIMESTAMPING_SOFTWARE
+#define SOF_TIMESTAMPING_TX_SCHED SOF_TIMESTAMPING_TX_SCHED
+#define SOF_TIMESTAMPING_TX_ACK SOF_TIMESTAMPING_TX_ACK
+#define SOF_TIMESTAMPING_OPT_TSONLY SOF_TIMESTAMPING_OPT_TSONLY
 
 static long sys_socket(int domain, int type, int protocol)
 {
@@ -107,6 +116,14 @@ static long sys_setsockopt(int fd, int level, int name, const char *value, unsig
 static long sys_setsockopt_int(int fd, int level, int name, int value)
 {
     return kernel_result(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+/* A filter of one instruction: let so many bytes of each packet through. */
+static long sys_attach_filter(int fd, unsigned int bytes)
+{
+    struct sock_filter returns = {.code = BPF_RET | BPF_K, .k = bytes};
+    struct sock_fprog program = {.len = 1, .filter = &returns};
+    return kernel_result(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
 }
 
 static long sys_set_linger(int fd, int on, int seconds)
