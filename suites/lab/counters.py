@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 NET = Path("/proc/thread-self/net")
 
@@ -12,6 +13,8 @@ _TABLES = {
     "udp4": ("udp", 9),
     "udp6": ("udp6", 9),
     "raw4": ("raw", 9),
+    "raw6": ("raw6", 9),
+    "ping": ("icmp", 9),
     "unix-stream": ("unix", 6),
     "unix-dgram": ("unix", 6),
     "unix-seqpacket": ("unix", 6),
@@ -38,3 +41,34 @@ def extended(*names: str) -> list[int]:
     lines = (NET / "netstat").read_text().splitlines()
     counters = dict(zip(lines[0].split(), lines[1].split(), strict=True))
     return [int(counters[name]) for name in names]
+
+
+class TcpRow(NamedTuple):
+    """A line of /proc/net/tcp or tcp6 (net/ipv4/tcp_ipv4.c tcp4_seq_show): a connection, a request or a listener."""
+
+    state: int
+    tx_queue: int
+    rx_queue: int
+    inode: int
+
+
+def tcp_rows(family: str, port: int) -> list[TcpRow]:
+    """The lines whose local port this is, the listener's first."""
+    table, _ = _TABLES[family]
+    rows = (line.split() for line in (NET / table).read_text().splitlines()[1:])
+    return [
+        TcpRow(int(row[3], 16), *(int(size, 16) for size in row[4].split(":")), int(row[9]))
+        for row in rows
+        if int(row[1].rpartition(":")[2], 16) == port
+    ]
+
+
+def protocol_counts() -> dict[str, int]:
+    """The namespace's sockets of each protocol that count themselves, /proc/net/protocols (net/core/sock.c sock_prot_inuse_get)."""
+    return {name: int(row["sockets"]) for name, row in protocols().items()}
+
+
+def protocols() -> dict[str, dict[str, str]]:
+    """/proc/net/protocols: a row for each protocol by its name, with what stands in each column."""
+    head, *rows = (line.split() for line in (NET / "protocols").read_text().splitlines())
+    return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
