@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
+from mmap import PAGESIZE, mmap
+from typing import NamedTuple
+
 from native._native import ffi, lib
 from native.constants import SIGKILL
 from native.descriptors import close
-from native.signals import kill
+from native.errors import CallError
+from native.masks import mask_of
+from native.memory import buffers
+from native.signals import Siginfo, kill, siginfo_of
 from native.trace import checked, done
 
 __all__ = [
     "Child",
+    "ChildState",
     "fork_child",
 ]
+
+
+class ChildState(NamedTuple):
+    """What waitid(2) says of a child: CLD_EXITED, CLD_KILLED, CLD_STOPPED or CLD_CONTINUED, and its status or signal."""
+
+    code: int
+    status: int
 
 
 class Child:
@@ -19,25 +35,84 @@ class Child:
 
     def __init__(self) -> None:
         self._ends = ffi.new("int[2]")
+        self._room = mmap(-1, PAGESIZE)  # the child's memory too: what its calls read and write
         self.pid = done("fork", (), lib.child_fork(self._ends))
         self._reaped = False
 
-    def call(self, name: str, number: int, *arguments: int) -> int:
-        """Have it make a system call (SYS_*) on integers; returns the result.
+    def call(self, name: str, number: int, *arguments: int | bytes | bytearray) -> int:
+        """Have it make a system call (SYS_*) on integers and pointers to bytes; returns the result.
 
-        Raises CallError with its errno, or DeadlineExpired, after which only `kill` ends a child that still hangs.
+        A bytearray holds afterwards what the call has written. Raises CallError with its errno, or DeadlineExpired, after
+        which only `kill` ends a child that still hangs.
         """
         result = ffi.new("long *")
-        words = ffi.new("long[6]", list(arguments))
+        places = self._lay_out(arguments)
+        base = int(ffi.cast("long", ffi.from_buffer("char[]", self._room)))
+        words = ffi.new("long[6]", [base + place.start if isinstance(place, slice) else place for place in places])
         checked(f"child: {name}", arguments, lib.child_call(self._ends, number, words, result))
+        for argument, place in zip(arguments, places, strict=True):
+            if isinstance(argument, bytearray):
+                argument[:] = self._room[place]
         return done(f"child: {name}", arguments, result[0])
+
+    def _lay_out(self, arguments: tuple[int | bytes | bytearray, ...]) -> list[int | slice]:
+        """Copy what isn't an integer to the shared memory; returns the integers, and where the others are there."""
+        places: list[int | slice] = []
+        free = 0
+        for argument in arguments:
+            if isinstance(argument, (bytes, bytearray)):
+                place = slice(free, free + len(argument))
+                self._room[place] = bytes(argument)
+                places.append(place)
+                free = (place.stop + 7) & ~7
+            else:
+                places.append(argument)
+        return places
 
     def close(self, fd: int) -> None:
         """Have it close its copy of a descriptor; when this returns, it has."""
         self.call("close", lib.SYS_close, fd)
 
+    def set_mask(self, signals: Iterable[int]) -> None:
+        """Have it block these signals and no others; what was pending and isn't blocked takes effect at once."""
+        self.call("sigprocmask", lib.CHILD_SET_MASK, ffi.cast("long", mask_of(signals)))
+
+    def execute(self) -> None:
+        """Have it become another program (execve(2) of /bin/sh), which only waits to be told to exit."""
+        try:
+            self.call("execve", lib.CHILD_EXECUTE)
+        except CallError as error:
+            if error.name != "EPIPE":  # the pipe of answers closes with the old program: that is the answer
+                raise
+
+    def await_state(self) -> ChildState:
+        """Wait until it ends, is stopped or goes on, waitid(2); it still is to be reaped."""
+        ints = buffers.ints
+        done("waitid", (self.pid,), lib.child_state(self.pid, ints, ints + 1))
+        return ChildState(ints[0], ints[1])
+
+    def drain_signals(self, signals: Iterable[int]) -> list[Siginfo]:
+        """Have it fetch what is pending for it, as `drain_signals` does for the caller."""
+        mask, info, no_time = mask_of(signals).to_bytes(8, sys.byteorder), bytearray(128), bytes(16)
+        found: list[Siginfo] = []
+        while True:
+            try:
+                self.call("sigtimedwait", lib.SYS_rt_sigtimedwait, mask, info, no_time, len(mask))
+            except CallError as error:
+                if error.name != "EAGAIN":
+                    raise
+                return found
+            found.append(siginfo_of(bytes(info)))
+
+    def end(self) -> None:
+        """Have it end and leave it unreaped: when this returns it is a zombie."""
+        self._dismiss()
+        self.await_state()
+
     def exit(self) -> None:
         """Have it end, which closes all it holds, and reap it."""
+        if not self._reaped:
+            self._dismiss()
         self._hang_up()
         self._reap()
 
@@ -47,6 +122,9 @@ class Child:
             kill(self.pid, SIGKILL)
         self._hang_up()
         self._reap()
+
+    def _dismiss(self) -> None:
+        checked("child: exit", (), lib.child_dismiss(self._ends))
 
     def _hang_up(self) -> None:
         for i, end in enumerate(self._ends):

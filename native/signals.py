@@ -126,7 +126,7 @@ def ring_drain() -> list[Siginfo]:
     """What handlers have written to the ring since the last call, in their order. For one thread at a time."""
     found: list[Siginfo] = []
     while count := lib.ring_drain(buffers.signals, SIGNALS):
-        found += map(siginfo_of, buffers.signals[0:count])
+        found += map(_siginfo, buffers.signals[0:count])
     return found
 
 
@@ -153,7 +153,7 @@ def sigpending() -> frozenset[int]:
 def sigtimedwait(signals: Iterable[int], timeout_ns: int) -> Siginfo:
     """sigtimedwait(2). Raises CallError with EAGAIN where none comes in time; a timeout below 0 is none."""
     done("sigtimedwait", (signals, timeout_ns), lib.sys_sigtimedwait(mask_of(signals), timeout_ns, buffers.signals))
-    return siginfo_of(buffers.signals[0])
+    return _siginfo(buffers.signals[0])
 
 
 def drain_signals(signals: Iterable[int]) -> list[Siginfo]:
@@ -164,7 +164,7 @@ def drain_signals(signals: Iterable[int]) -> list[Siginfo]:
     while count == SIGNALS:
         count = done("drain_signals", (signals,), lib.sys_drain_signals(mask, records, SIGNALS))
         if count:
-            found += map(siginfo_of, records[0:count])
+            found += map(_siginfo, records[0:count])
     return found
 
 
@@ -196,8 +196,14 @@ def signalfd_read(fd: int, most: int = 16) -> list[SignalfdInfo]:
 _SIGNALFD = struct.Struct("=IiiIIiIIIIii80x")
 
 
-def siginfo_of(record: Any) -> Siginfo:
-    """A `struct signal_record` of the C part as Python has it."""
+def siginfo_of(raw: bytes) -> Siginfo:
+    """A siginfo_t as the kernel has written it, 128 bytes."""
+    records = ffi.new("struct signal_record[1]")
+    lib.siginfo_record(raw, records)
+    return _siginfo(records[0])
+
+
+def _siginfo(record: Any) -> Siginfo:
     signo, errno, code, pid, uid, band, fd, status, value, layout, revents = record.fields
     return Siginfo(
         signo=signo,

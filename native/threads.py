@@ -38,8 +38,8 @@ __all__ = [
     "sleep_recvmsg",
     "sleep_select",
     "sleep_send",
-    "sleep_sigtimedwait",
     "sleep_sigsuspend",
+    "sleep_sigtimedwait",
     "sleep_write",
 ]
 
@@ -220,14 +220,12 @@ def sleep_write(fd: int, data: bytes) -> Sleeper:
 
 def sleep_sigtimedwait(signo: int) -> Sleeper:
     """A thread in sigtimedwait(2) for one signal, without a limit; its value is a Siginfo."""
-    records = ffi.new("struct signal_record[1]")
     mask, info = ffi.new("uint64_t *", mask_of([signo])), ffi.new("char[]", 128)
+    call = (mask, info, 0, 8)
 
     def decode(_: int) -> Siginfo:
-        lib.siginfo_record(info, records)
-        return siginfo_of(records[0])
+        return siginfo_of(ffi.unpack(info, 128))
 
-    call = (mask, info, 0, 8)
     return Sleeper.start("sigtimedwait", lib.SYS_rt_sigtimedwait, call, (mask, info), decode, shown=(signo,))
 
 
