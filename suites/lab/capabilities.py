@@ -33,6 +33,7 @@ from suites.lab.links import HeldLink, SlowLink
 from suites.lab.namespace import NamespaceError, enter_network, sysctls
 from suites.lab.rtnetlink import Refused
 from suites.lab.signals import ARMED
+from suites.lab.sock_diag import NotDestroyed, destroy
 
 PROBE_NS = 10_000_000_000
 """How long all probes together may take, in ns."""
@@ -94,15 +95,25 @@ def _shaper() -> str:
     return "a token bucket filter was put on a veth device"
 
 
+def _sock_destroy() -> str:
+    fd, peer = FAMILIES["tcp4"].pair()
+    destroy(fd, getsockname(peer))
+    return "sock_diag destroyed a TCP socket"
+
+
 PROBES: dict[str, Callable[[], str]] = {
     "siginfo": _siginfo,
     "tcp_info": _tcp_info,
     "ipv6": _ipv6,
     "raw": _family("raw4"),
+    "ping": _family("ping"),
+    "mptcp": _family("mptcp"),
+    "vsock": _family("vsock"),
     "packet": _family("packet"),
     "netlink": _family("netlink"),
     "neighbours": _neighbours,
     "shaper": _shaper,
+    "sock_destroy": _sock_destroy,
 }
 
 
@@ -144,7 +155,7 @@ def _probe_all() -> object:
 def _try(attempt: Callable[[], str]) -> Capability:
     try:
         return Capability(ok=True, how=attempt())
-    except (CallError, Refused) as error:
+    except (CallError, Refused, NotDestroyed) as error:
         return Capability(ok=False, how=f"tried, and got {error}")
     except DeadlineExpired as error:
         return Capability(ok=False, how=f"tried, and it hung in {error.call}")
