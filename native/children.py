@@ -75,7 +75,7 @@ class Child:
 
     def set_mask(self, signals: Iterable[int]) -> None:
         """Have it block these signals and no others; what was pending and isn't blocked takes effect at once."""
-        self.call("sigprocmask", lib.CHILD_SET_MASK, ffi.cast("long", mask_of(signals)))
+        self.call("sigprocmask", lib.CHILD_SET_MASK, int(ffi.cast("long", mask_of(signals))))
 
     def execute(self) -> None:
         """Have it become another program (execve(2) of /bin/sh), which only waits to be told to exit."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from native._native import ffi, lib
 from native.constants import SCM_RIGHTS, SOL_SOCKET
-from native.memory import ADDRESS_SIZE, buffers, parts_for, parts_of, room
-from native.trace import done
+from native.memory import ADDRESS_SIZE, buffers, gathered, parts_for, parts_of, room
+from native.trace import checked, done
 
 __all__ = [
     "Control",
@@ -32,6 +32,8 @@ __all__ = [
     "sendto",
     "shutdown",
     "socket",
+    "socketcall",
+    "socketcall_works",
     "socketpair",
 ]
 
@@ -77,6 +79,36 @@ def socketpair(domain: int, type: int, protocol: int = 0) -> tuple[int, int]:
     ends = buffers.ints
     done("socketpair", (domain, type, protocol), lib.sys_socketpair(domain, type, protocol, ends))
     return ends[0], ends[1]
+
+
+def socketcall(call: int, *arguments: int | bytes | bytearray) -> int:
+    """socketcall(2) of the 32-bit interface: call 1 is socket, 2 bind and so on, linux/net.h.
+
+    Bytes are passed as pointers; a bytearray holds afterwards what the call has written. Call `socketcall_works` first: where
+    the kernel has no such interface, this is SIGSEGV.
+    """
+    memory, words = lib.low_memory(), []
+    base, free = int(ffi.cast("long", memory)), 4 * len(arguments)
+    places = []
+    for argument in arguments:
+        if isinstance(argument, int):
+            words.append(argument & 0xFFFFFFFF)
+        else:
+            ffi.memmove(memory + free, bytes(argument), len(argument))
+            places.append((free, argument))
+            words.append(base + free)
+            free = _aligned(free + len(argument))
+    ffi.memmove(memory, struct.pack(f"={len(words)}I", *words), 4 * len(words))
+    result = lib.sys_socketcall(call, base)
+    for place, argument in places:
+        if isinstance(argument, bytearray):
+            argument[:] = ffi.unpack(memory + place, len(argument))
+    return done("socketcall", (call, *arguments), result)
+
+
+def socketcall_works() -> None:
+    """Try socketcall in a process that it may kill. Raises CallError with ENOSYS where there is no 32-bit interface."""
+    checked("socketcall", (), lib.socketcall_works())
 
 
 def bind(fd: int, address: bytes) -> None:
@@ -165,20 +197,21 @@ def recvfrom(fd: int, size: int, flags: int = 0) -> tuple[bytes, bytes]:
     return ffi.unpack(buffer, min(got, size)), ffi.unpack(name, length[0])
 
 
-def recvmsg(fd: int, size: int, flags: int = 0, control_size: int = CONTROL_ROOM) -> Message:
-    """recvmsg(2) into one buffer of `size` bytes; with MSG_ERRQUEUE the error queue is read."""
-    parts, (buffer,) = parts_for([size])
-    message, name, control = message_for(parts, control_size)
+def recvmsg(fd: int, size: int | Sequence[int], flags: int = 0, control_size: int = CONTROL_ROOM) -> Message:
+    """recvmsg(2) into a buffer of `size` bytes, or into several; with MSG_ERRQUEUE the error queue is read."""
+    sizes = [size] if isinstance(size, int) else size
+    parts, kept = parts_for(sizes)
+    message, name, control = message_for(parts, control_size, len(kept))
     got = done("recvmsg", (fd, size, flags, control_size), lib.sys_recvmsg(fd, message, flags))
-    return message_of(message, ffi.unpack(buffer, min(got, size)), name, control)
+    return message_of(message, gathered(kept, sizes, min(got, sum(sizes))), name, control)
 
 
-def message_for(parts: object, control_size: int) -> tuple[Any, Any, Any]:
+def message_for(parts: object, control_size: int, count: int = 1) -> tuple[Any, Any, Any]:
     """A struct msghdr with room for an address and for control messages, and the memory of both."""
     name, control = ffi.new("char[]", ADDRESS_SIZE), ffi.new("char[]", control_size)
     message = ffi.new("struct msghdr *")
     message.msg_name, message.msg_namelen = name, ADDRESS_SIZE
-    message.msg_iov, message.msg_iovlen = parts, 1
+    message.msg_iov, message.msg_iovlen = parts, count
     message.msg_control, message.msg_controllen = control, control_size
     return message, name, control
 
