@@ -17,10 +17,12 @@ from native.deadlines import *
 from native.descriptors import *
 from native.errors import *
 from native.file_control import *
+from native.files import *
 from native.holdings import *
 from native.namespaces import *
 from native.options import *
 from native.ordering import *
+from native.pointers import *
 from native.polling import *
 from native.signals import *
 from native.sockets import *

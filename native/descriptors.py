@@ -21,6 +21,7 @@ __all__ = [
     "pread",
     "preadv2",
     "pwrite",
+    "pwritev2",
     "read",
     "readv",
     "write",
@@ -29,10 +30,16 @@ __all__ = [
 
 
 class FileStatus(NamedTuple):
-    """What fstat(2) says: the inode's number, and the type and permissions of the file."""
+    """What fstat(2) says: `mode` is type and permissions; `size` and `blksize` are in bytes, `mtime` in seconds."""
 
     ino: int
     mode: int
+    nlink: int
+    uid: int
+    gid: int
+    size: int
+    blksize: int
+    mtime: int
 
 
 def read(fd: int, size: int) -> bytes:
@@ -79,6 +86,11 @@ def pwrite(fd: int, data: bytes, offset: int) -> int:
     return done("pwrite", (fd, data, offset), lib.sys_pwrite(fd, data, len(data), offset))
 
 
+def pwritev2(fd: int, data: bytes, offset: int, flags: int) -> int:
+    """pwritev2(2) of one buffer; offset -1 stands for the file's own, and is the one that a socket accepts."""
+    return done("pwritev2", (fd, data, offset, flags), lib.sys_pwritev2(fd, data, len(data), offset, flags))
+
+
 def close(fd: int) -> None:
     """close(2). On Linux the descriptor is gone whatever it says, but for EBADF."""
     done("close", (fd,), lib.sys_close(fd))
@@ -113,6 +125,6 @@ def pipe2(flags: int = 0) -> tuple[int, int]:
 
 def fstat(fd: int) -> FileStatus:
     """fstat(2)."""
-    inode, mode = ffi.new("uint64_t *"), ffi.new("uint32_t *")
-    done("fstat", (fd,), lib.sys_fstat(fd, inode, mode))
-    return FileStatus(inode[0], mode[0])
+    status = ffi.new("struct file_status *")
+    done("fstat", (fd,), lib.sys_fstat(fd, status))
+    return FileStatus(*(getattr(status, field) for field in FileStatus._fields))

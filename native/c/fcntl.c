@@ -69,3 +69,34 @@ static long sys_flock(int fd, int operation)
 {
     return kernel_result(flock(fd, operation));
 }
+
+static long sys_openat(int directory, const char *path, int flags, unsigned int mode)
+{
+    return kernel_result(openat(directory, path, flags, mode));
+}
+
+/* Offsets are NULL for a file's own. */
+static long sys_splice(int in, int64_t *offset_in, int out, int64_t *offset_out, size_t count, unsigned int flags)
+{
+    return kernel_result(splice(in, offset_in, out, offset_out, count, flags));
+}
+
+static long sys_tee(int in, int out, size_t count, unsigned int flags)
+{
+    return kernel_result(tee(in, out, count, flags));
+}
+
+static long sys_fallocate(int fd, int mode, int64_t offset, int64_t length)
+{
+    return kernel_result(fallocate(fd, mode, offset, length));
+}
+
+static long sys_posix_fadvise(int fd, int64_t offset, int64_t length, int advice)
+{
+    return -posix_fadvise(fd, offset, length, advice); /* returns its error */
+}
+
+static long sys_readahead(int fd, int64_t offset, size_t count)
+{
+    return kernel_result(readahead(fd, offset, count));
+}
