@@ -51,7 +51,7 @@ class Child:
         words = ffi.new("long[6]", [base + place.start if isinstance(place, slice) else place for place in places])
         checked(f"child: {name}", arguments, lib.child_call(self._ends, number, words, result))
         for argument, place in zip(arguments, places, strict=True):
-            if isinstance(argument, bytearray):
+            if isinstance(argument, bytearray) and isinstance(place, slice):
                 argument[:] = self._room[place]
         return done(f"child: {name}", arguments, result[0])
 
@@ -76,6 +76,10 @@ class Child:
     def set_mask(self, signals: Iterable[int]) -> None:
         """Have it block these signals and no others; what was pending and isn't blocked takes effect at once."""
         self.call("sigprocmask", lib.CHILD_SET_MASK, int(ffi.cast("long", mask_of(signals))))
+
+    def lead_group(self) -> None:
+        """Have it leave its process group for one of its own, whose id is its pid; setpgid(2)."""
+        self.call("setpgid", lib.SYS_setpgid, 0, 0)
 
     def execute(self) -> None:
         """Have it become another program (execve(2) of /bin/sh), which only waits to be told to exit."""

@@ -414,6 +414,7 @@ SYS_rt_sigsuspend: int
 SYS_select: int
 SYS_sendmsg: int
 SYS_sendto: int
+SYS_setpgid: int
 SYS_setresuid: int
 SYS_setns: int
 SYS_shutdown: int
