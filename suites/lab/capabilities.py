@@ -11,10 +11,16 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypedDict
 
 from native import (
+    AF_INET,
     AF_INET6,
+    IPPROTO_UDPLITE,
+    MSG_OOB,
+    SIG_BLOCK,
+    SOCK_DGRAM,
     CallError,
     DeadlineExpired,
     bind,
@@ -22,18 +28,26 @@ from native import (
     connect,
     deadline_start,
     fence,
+    fork_child,
+    get_owner_uids,
     getsockname,
+    send,
     set_signal,
+    sigprocmask,
+    sigqueue,
     sockaddr_in6,
     socket,
     tcp_info,
 )
+from suites.lab.actors import USERS, become, have_account
 from suites.lab.families import FAMILIES
 from suites.lab.links import HeldLink, SlowLink
 from suites.lab.namespace import NamespaceError, enter_network, sysctls
 from suites.lab.rtnetlink import Refused
-from suites.lab.signals import ARMED
+from suites.lab.signals import ARMED, WATCHED
 from suites.lab.sock_diag import NotDestroyed, destroy
+
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 PROBE_NS = 10_000_000_000
 """How long all probes together may take, in ns."""
@@ -101,6 +115,47 @@ def _sock_destroy() -> str:
     return "sock_diag destroyed a TCP socket"
 
 
+def _setuid() -> str:
+    child = fork_child()
+    become(child, *USERS)
+    child.exit()
+    return "a process took on three user ids that aren't its own"
+
+
+def _account() -> str:
+    sigprocmask(SIG_BLOCK, WATCHED)
+    crowd, loner = fork_child(), fork_child()
+    have_account(loner, 1)
+    sigqueue(crowd.pid, ARMED, 0)
+    sigqueue(loner.pid, ARMED, 0)
+    loner.exit()
+    crowd.exit()
+    return "a process whose limit is one pending signal got it while another process had one pending"
+
+
+def _owner_uids() -> str:
+    get_owner_uids(FAMILIES["unix-stream"].socket())
+    return "F_GETOWNER_UIDS answered"
+
+
+def _unix_oob() -> str:
+    send(FAMILIES["unix-stream"].pair()[0], b"x", MSG_OOB)
+    return "an AF_UNIX stream socket took an urgent byte"
+
+
+def _somaxconn() -> str:
+    try:
+        SOMAXCONN.write_text(SOMAXCONN.read_text())
+    except OSError as error:  # a network of a user namespace may not have it, or only to read
+        raise CallError("open", (str(SOMAXCONN),), error.errno or 0) from None
+    return "the limit of backlogs was written"
+
+
+def _udplite() -> str:
+    socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)
+    return "a UDP-Lite socket was made"
+
+
 PROBES: dict[str, Callable[[], str]] = {
     "siginfo": _siginfo,
     "tcp_info": _tcp_info,
@@ -113,7 +168,13 @@ PROBES: dict[str, Callable[[], str]] = {
     "netlink": _family("netlink"),
     "neighbours": _neighbours,
     "shaper": _shaper,
+    "somaxconn": _somaxconn,
+    "setuid": _setuid,
+    "account": _account,
+    "owner_uids": _owner_uids,
+    "unix_oob": _unix_oob,
     "sock_destroy": _sock_destroy,
+    "udplite": _udplite,
 }
 
 

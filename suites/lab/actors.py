@@ -1,0 +1,35 @@
+"""Children that act as other users, or with an account of pending signals that is theirs alone."""
+
+from __future__ import annotations
+
+from native import CLONE_NEWUSER, RLIMIT_SIGPENDING, CallError, Child, SYS_setresuid, SYS_unshare, getrlimit, prlimit
+
+USERS = (60_001, 60_002, 60_003)
+"""User ids that are nobody's, and not the suite's."""
+
+ACCOUNTS = 1_000_000_000
+"""User ids from here on are each for one child, by its pid: pending signals are counted by user."""
+
+
+def become(child: Child, real: int, effective: int, saved: int) -> None:
+    """setresuid(2), called by the child."""
+    child.call("setresuid", SYS_setresuid, real, effective, saved)
+
+
+def have_account(child: Child, limit: int) -> None:
+    """Let so many signals at most be pending for the child, and have nobody else's counted with them.
+
+    The account is that of a user id of its own, or else of a user namespace of its own, which counts apart since 5.14
+    (kernel/ucount.c inc_rlimit_get_ucounts).
+    """
+    limit_pending(child, limit)
+    own = ACCOUNTS + child.pid
+    try:
+        become(child, own, own, own)
+    except CallError:
+        child.call("unshare", SYS_unshare, CLONE_NEWUSER)
+
+
+def limit_pending(child: Child, limit: int) -> None:
+    """RLIMIT_SIGPENDING of a child."""
+    prlimit(RLIMIT_SIGPENDING, limit, getrlimit(RLIMIT_SIGPENDING)[1], child.pid)
