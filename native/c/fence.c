@@ -1,18 +1,18 @@
-/* The fence: what was put on this CPU's loopback queue before it has been handled when it returns. */
+/* The fence: what was put on a loopback queue before it has been handled when it returns. */
 #include <stdatomic.h>
 #include <sys/socket.h>
 
 /* Each leg has a number, so that one which a deadline has cut off isn't taken for a later one. Returns 0 or -errno. */
-static long fence(int fd, int legs)
+static long fence(int to, int from, int legs)
 {
     static _Atomic uint32_t last;
     while (legs-- > 0) {
         uint32_t sent = atomic_fetch_add(&last, 1) + 1, received;
-        ssize_t size = send(fd, &sent, sizeof sent, MSG_NOSIGNAL);
+        ssize_t size = send(to, &sent, sizeof sent, MSG_NOSIGNAL);
         do {
             if (size == -1)
                 return -errno;
-            size = recv(fd, &received, sizeof received, MSG_WAITALL);
+            size = recv(from, &received, sizeof received, MSG_WAITALL);
             if (size == 0)
                 return -ENOTCONN;
         } while (size == -1 || received != sent);

@@ -7,7 +7,7 @@ something is to be seen; what is asked there is what the clause states for that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,9 +38,7 @@ from native import (
     poll_one,
     rights,
     select_one,
-    send,
     sendmsg,
-    sendto,
     set_flags,
     set_owner,
     set_signal,
@@ -50,9 +48,9 @@ from native import (
 )
 from suites.clauses import OBSERVERS, SUBJECT, Clause
 from suites.lab.counters import sockets_in_use
-from suites.lab.families import Family, Packet, Tcp, Unix
+from suites.lab.families import Family, Tcp, Unix, Vsock
 from suites.lab.outbox import Outbox, outbox
-from suites.lab.signals import ARMED, WATCHED
+from suites.lab.signals import ARMED, WATCHED, in_words
 
 if TYPE_CHECKING:
     from suites.lab.lab import Lab
@@ -225,11 +223,7 @@ class Case:
     @arranging
     def deliver(self, data: bytes, flags: int = 0) -> None:
         """Let the peer send to the subject."""
-        peer = self._roles["peer"]
-        if isinstance(self.family, Packet):
-            sendto(peer, data, flags, self.family.address_of(0))
-        else:
-            send(peer, data, flags)
+        self.family.deliver(self._roles[SUBJECT], self._roles["peer"], data, flags)
 
     @arranging
     def outbox(self) -> Outbox:
@@ -264,7 +258,7 @@ class Case:
     @arranging
     def listener(self, role: str = "listener") -> Descriptor:
         """A listening socket of the case's family, on an address of the kernel's choice."""
-        if not isinstance(self.family, (Tcp, Unix)):
+        if not isinstance(self.family, (Tcp, Unix, Vsock)):
             raise LabError(f"{self.family.name} sockets don't listen")
         fd, _ = self.family.listener()
         return self.own(fd, role)
@@ -334,6 +328,8 @@ class Case:
     def fence(self, legs: int = LEGS) -> None:
         """Return once all packets that were on their way on this CPU have been handled."""
         fence(self.lab.fence, legs)
+        if self.lab.vsock_fence and isinstance(self.family, Vsock):
+            fence(self.lab.vsock_fence[0], legs, self.lab.vsock_fence[1])
 
     def at(self, moment: str, **facts: Any) -> None:
         """Observe: the facts that the case hands in, then all that the clause states for this moment.
@@ -354,6 +350,16 @@ class Case:
         for info in drain_signals(WATCHED):
             self._signals.append({"at": moment} | signal_fields(info))
 
+    def told(self, signals: Iterable[Siginfo]) -> str:
+        """Signals as a clause writes them, one after the other; "nothing" for none."""
+        roles = {int(fd): role for role, fd in self._roles.items()}
+        return ", ".join(in_words(info, roles) for info in signals) or "nothing"
+
+    def got(self, child: Child) -> str:
+        """What a child has been sent by now, in words; it has fetched it."""
+        self.fence()
+        return self.told(child.drain_signals(WATCHED))
+
     def _look_at(self, name: str, sleeper: Sleeper) -> Plain:
         """Asleep, or with what it woke. A wake makes a sleeper runnable at once, so after the fence its state is the proof."""
         while not sleeper.done:
@@ -363,6 +369,8 @@ class Case:
         del self._sleepers[name]
         outcome = self._outcome(sleeper)
         sleeper.join()
+        if isinstance(outcome, Siginfo):
+            return self.told([outcome])
         if sleeper.call == "accept" and isinstance(outcome, int):
             return self.own(outcome, "accepted").role
         return outcome

@@ -6,6 +6,7 @@ specification.
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,11 +17,16 @@ from native import (
     AF_NETLINK,
     AF_PACKET,
     AF_UNIX,
+    AF_VSOCK,
+    IPPROTO_ICMP,
+    IPPROTO_MPTCP,
     NETLINK_USERSOCK,
     SOCK_DGRAM,
     SOCK_RAW,
     SOCK_SEQPACKET,
     SOCK_STREAM,
+    VMADDR_CID_LOCAL,
+    VMADDR_PORT_ANY,
     CallError,
     accept4,
     bind,
@@ -30,17 +36,24 @@ from native import (
     if_index,
     linger,
     listen,
+    parse_sockaddr,
+    send,
+    sendto,
     sockaddr_in,
     sockaddr_in6,
     sockaddr_ll,
     sockaddr_nl,
     sockaddr_un,
+    sockaddr_vm,
     socket,
     socketpair,
 )
 
 EXPERIMENTAL_PROTOCOL = 253
 """An IP protocol number that is nobody's (RFC 3692)."""
+
+SECOND_HOST6 = "fd77:1::2"
+"""An address of loopback's beside ::1, which the lab gives it: IPv4 has 127.0.0.2 by itself."""
 
 EXPERIMENTAL_ETHERTYPES = (0x88B5, 0x88B6)
 """Two Ethernet types that are nobody's (IEEE 802)."""
@@ -64,6 +77,10 @@ class Family(ABC):
     def pair(self) -> tuple[int, int]:
         """Two connected sockets: the subject and its peer."""
 
+    def deliver(self, fd: int, peer: int, data: bytes, flags: int) -> None:
+        """Have the peer send to the subject, so that the subject receives `data`."""
+        send(peer, data, flags)
+
     def discard(self, fd: int) -> None:
         """Close what a case left open, leaving nothing in the namespace behind."""
         close(fd)
@@ -71,7 +88,7 @@ class Family(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tcp(Family):
-    """TCP over loopback. The subject is the side that connected, the peer the one that was accepted."""
+    """TCP over loopback, or MPTCP. The subject is the side that connected, the peer the one that was accepted."""
 
     host: str
 
@@ -162,6 +179,9 @@ class Packet(Family):
             bind(own, sockaddr_ll(device, ethertype))
         return fd, peer
 
+    def deliver(self, fd: int, peer: int, data: bytes, flags: int) -> None:
+        sendto(peer, data, flags, self.address_of(0))
+
     def address_of(self, side: int) -> bytes:
         """Where to send so that side 0 (the subject) or side 1 (the peer) hears it."""
         return sockaddr_ll(if_index("lo"), EXPERIMENTAL_ETHERTYPES[side])
@@ -180,9 +200,61 @@ class Netlink(Family):
         return fd, peer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping(Family):
+    """ICMP echo sockets on loopback (net/ipv4/ping.c). A raw socket answers for the peer that such a socket hears."""
+
+    def pair(self) -> tuple[int, int]:
+        fd, peer = self.socket(), socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)
+        for each in (fd, peer):
+            bind(each, sockaddr_in("127.0.0.1", 0))
+            connect(each, sockaddr_in("127.0.0.1", 0))
+        return fd, peer
+
+    def deliver(self, fd: int, peer: int, data: bytes, flags: int) -> None:
+        send(peer, self.echo_reply(parse_sockaddr(getsockname(fd))[2], data), flags)
+
+    @staticmethod
+    def echo_reply(identifier: object, data: bytes) -> bytes:
+        """An ICMP echo reply (RFC 792), which the socket with this identifier receives."""
+        message = bytearray(struct.pack("!BBHHH", 0, 0, 0, identifier, 1) + data)
+        total = sum(struct.unpack(f"!{len(message + bytes(len(message) % 2)) // 2}H", message + bytes(len(message) % 2)))
+        total = (total & 0xFFFF) + (total >> 16)
+        struct.pack_into("!H", message, 2, ~(total + (total >> 16)) & 0xFFFF)
+        return bytes(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vsock(Family):
+    """vsock to this machine itself (VMADDR_CID_LOCAL). The subject is the side that connected."""
+
+    def listener(self, backlog: int = 16) -> tuple[int, bytes]:
+        """A listening socket on a port of the kernel's choice, and its address."""
+        fd = self.socket()
+        bind(fd, sockaddr_vm(VMADDR_CID_LOCAL, VMADDR_PORT_ANY))
+        listen(fd, backlog)
+        return fd, getsockname(fd)
+
+    def pair(self) -> tuple[int, int]:
+        listener, address = self.listener()
+        fd = self.socket()
+        connect(fd, address)
+        peer = accept4(listener, 0)
+        close(listener)
+        return fd, peer
+
+
 _ALL: tuple[Family, ...] = (
     Tcp(name="tcp4", domain=AF_INET, type=SOCK_STREAM, host="127.0.0.1"),
     Tcp(name="tcp6", domain=AF_INET6, type=SOCK_STREAM, host="::1", needs=("ipv6",)),
+    Tcp(
+        name="mptcp",
+        domain=AF_INET,
+        type=SOCK_STREAM,
+        protocol=IPPROTO_MPTCP,
+        host="127.0.0.1",
+        needs=("mptcp",),
+    ),
     Udp(name="udp4", domain=AF_INET, type=SOCK_DGRAM, host="127.0.0.1"),
     Udp(name="udp6", domain=AF_INET6, type=SOCK_DGRAM, host="::1", needs=("ipv6",)),
     Unix(name="unix-stream", domain=AF_UNIX, type=SOCK_STREAM),
@@ -196,8 +268,18 @@ _ALL: tuple[Family, ...] = (
         hosts=("127.0.0.1", "127.0.0.2"),
         needs=("raw",),
     ),
+    Raw(
+        name="raw6",
+        domain=AF_INET6,
+        type=SOCK_RAW,
+        protocol=EXPERIMENTAL_PROTOCOL,
+        hosts=("::1", SECOND_HOST6),
+        needs=("ipv6", "raw"),
+    ),
+    Ping(name="ping", domain=AF_INET, type=SOCK_DGRAM, protocol=IPPROTO_ICMP, needs=("ping",)),
     Packet(name="packet", domain=AF_PACKET, type=SOCK_DGRAM, needs=("packet",)),
     Netlink(name="netlink", domain=AF_NETLINK, type=SOCK_DGRAM, protocol=NETLINK_USERSOCK, needs=("netlink",)),
+    Vsock(name="vsock", domain=AF_VSOCK, type=SOCK_STREAM, needs=("vsock",)),
 )
 
 FAMILIES = {family.name: family for family in _ALL}

@@ -27,7 +27,7 @@ from native import (
     sockaddr_in,
     socket,
 )
-from suites.lab.families import Family, Packet
+from suites.lab.families import Family, Packet, Vsock
 from suites.lab.keeper import Keeper
 from suites.lab.links import HeldLink, SlowLink
 from suites.lab.namespace import enter_network
@@ -64,6 +64,7 @@ class Lab:
         self._held_link: HeldLink | None = None
         self._slow_link: SlowLink | None = None
         self._keeper: Keeper | None = None
+        self.vsock_fence: tuple[int, int] | None = None
         self._own_sockets = 1  # the fence; the namespace was empty before
         self.capacities: dict[str, int] = {}
         self._before: Census = census()
@@ -96,6 +97,10 @@ class Lab:
         if isinstance(family, Packet) and self._keeper is None:
             with self._lasting():
                 self._keeper = Keeper()
+        if isinstance(family, Vsock) and self.vsock_fence is None:
+            with self._lasting():
+                self.vsock_fence = family.pair()
+            self._own_sockets += 2
 
     def discard(self, family: Family, fd: int) -> None:
         """Close what a case left open, in the way of its family."""

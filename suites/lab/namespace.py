@@ -15,11 +15,13 @@ from pathlib import Path
 
 from native import AF_INET, AF_INET6, CLONE_NEWNET, CLONE_NEWUSER, CallError, close, if_index, if_up, unshare
 from suites.lab import rtnetlink
+from suites.lab.families import SECOND_HOST6
 
 CAP_SYS_ADMIN = 21
 
 PINNED = {
     "net/ipv4/ip_local_port_range": "32768 60999",
+    "net/ipv4/ping_group_range": "0 0",
     "net/ipv4/tcp_abort_on_overflow": "0",
     "net/ipv4/tcp_fin_timeout": "60",
     "net/ipv4/tcp_moderate_rcvbuf": "1",
@@ -43,6 +45,7 @@ NOTED = (
 )
 """sysctls that belong to the machine, or whose default is a fact of the kernel: recorded as found."""
 
+IFA_ADDRESS, IFA_F_NODAD = 1, 2
 RTA_DST, RTA_OIF, RTA_METRICS = 1, 4, 8
 RTAX_LOCK, RTAX_RTO_MIN, RTAX_QUICKACK = 1, 13, 15
 RT_TABLE_LOCAL, RTN_LOCAL = 255, 2
@@ -89,11 +92,23 @@ def enter_network() -> None:
             "CAP_SYS_ADMIN, or as a user who may make user namespaces, on a kernel built with CONFIG_NET_NS"
         ) from None
     if_up("lo")
+    _add_address()
     _pin_routes()
     for name, value in PINNED.items():
         path = Path("/proc/sys", name)
         if path.exists():
             path.write_text(value)
+
+
+def _add_address() -> None:
+    """Give loopback a second IPv6 address, where there is IPv6: two raw sockets hear each other's only."""
+    fd = rtnetlink.connect()
+    packed = addresses.inet_pton(AF_INET6, SECOND_HOST6)
+    head = struct.pack("=BBBBI", AF_INET6, 8 * len(packed), IFA_F_NODAD, 0, if_index("lo"))
+    body = head + rtnetlink.attribute(IFA_ADDRESS, packed)
+    with suppress(rtnetlink.Refused):
+        rtnetlink.ask(fd, rtnetlink.Kind.NEWADDR, rtnetlink.CREATE, body, f"give loopback {SECOND_HOST6}")
+    close(fd)
 
 
 def _pin_routes() -> None:

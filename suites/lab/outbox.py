@@ -204,7 +204,8 @@ class NeighbourOutbox(Outbox):
         self.room(2 * SMALL)
         self.waiting: list[str] = []
         self.connected = self._neighbour()
-        connect(self.socket, self.make(self.connected, 9))
+        self.port = 0 if isinstance(family, Raw) else 9  # what a raw IPv6 socket takes for a port is its protocol
+        connect(self.socket, self.make(self.connected, self.port))
 
     def _neighbour(self) -> str:
         host = self.link.silent_neighbour(self.domain)
@@ -213,7 +214,7 @@ class NeighbourOutbox(Outbox):
 
     def send(self, flags: int = MSG_DONTWAIT) -> int:
         host = self._neighbour()
-        sent = sendto(self.socket, PAYLOAD, flags, self.make(host, 9))
+        sent = sendto(self.socket, PAYLOAD, flags, self.make(host, self.port))
         self.waiting.append(host)
         self.held += 1
         return sent
