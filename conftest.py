@@ -81,6 +81,7 @@ def _control(config: pytest.Config, specification: Specification) -> None:
 
     def head(planned: list[str]) -> Any:
         yield execution.run_line(settings, specification, planned, argv)
+        yield from execution.statement_lines(settings)
         yield from execution.clause_lines(settings, specification, planned)
 
     last_words = tempfile.TemporaryDirectory(prefix="sockwake-")

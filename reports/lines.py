@@ -133,6 +133,18 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A statement line: what clauses name in `covers`, a document's claim for one; `left_out` says why none stands for it."""
+
+    run: str | None
+    id: str
+    says: str
+    document: str | None
+    left_out: str | None
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
     """A clause line: what the specification said when the run was made, and the case that puts it before a kernel."""
 
@@ -265,7 +277,7 @@ class End:
     counts: Mapping[str, int]
 
 
-Line = Head | Clause | Start | Case | End
+Line = Head | Statement | Clause | Start | Case | End
 
 
 def parse(line: Object) -> Line | None:
@@ -296,6 +308,17 @@ def _head(line: Object) -> Head:
         argv=tuple(_get(line, "argv", _TEXTS)),
         started=_get(line, "started", _TEXT),
         planned=planned,
+    )
+
+
+def _statement(line: Object) -> Statement:
+    return Statement(
+        run=_get(line, "run", _TEXT, None),
+        id=_get(line, "id", _TEXT),
+        says=_get(line, "says", _TEXT),
+        document=_get(line, "document", _NAME, None),
+        left_out=_get(line, "left_out", _NAME, None),
+        target=_get(line, "target", _NAME, None),
     )
 
 
@@ -415,6 +438,7 @@ def _end(line: Object) -> End:
 
 _MAKERS: dict[str, Callable[[Object], Line]] = {
     "run": _head,
+    "statement": _statement,
     "clause": _clause,
     "start": _start,
     "case": _case,

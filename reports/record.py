@@ -18,7 +18,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import BinaryIO
 
-from reports.lines import OUTCOMES, RECORD_VERSION, Case, Clause, End, Head, Json, LineError, Object, Start, parse
+from reports.lines import OUTCOMES, RECORD_VERSION, Case, Clause, End, Head, Json, LineError, Object, Start, Statement, parse
 
 __all__ = ["LINE_LIMIT", "OUTCOMES", "RecordError", "Run", "Writer", "in_words", "read"]
 
@@ -42,7 +42,7 @@ class RecordError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run, whole: its head, its clauses by id, a case for each that was planned, in that order, and how it ended.
+    """One run, whole: its head, statements and clauses by id, a case for each that was planned, in that order, and how it ended.
 
     A planned case without a line of its own is a MISS made here. `warnings` are sentences about what the file lacks.
     `path` is where the record lies: for messages, never for a report, which is to depend on nothing but what the
@@ -51,6 +51,7 @@ class Run:
 
     path: Path
     head: Head
+    statements: Mapping[str, Statement]
     clauses: Mapping[str, Clause]
     cases: tuple[Case, ...]
     end: End | None
@@ -183,15 +184,20 @@ class _Growing:
         self.path = path
         self.head = head
         self.planned = frozenset(head.planned)
+        self.statements: dict[str, Statement] = {}
         self.clauses: dict[str, Clause] = {}
         self.cases: dict[str, Case] = {}
         self.started: set[str] = set()
         self.end: End | None = None
         self.warnings: list[str] = []
 
-    def take(self, line: Clause | Start | Case | End) -> None:
+    def take(self, line: Statement | Clause | Start | Case | End) -> None:
         """Add what a line says. Raises LineError where that contradicts what is known."""
         match line:
+            case Statement():
+                if line.id in self.statements:
+                    raise LineError(f"the statement {line.id!r} stands in this run already")
+                self.statements[line.id] = line
             case Clause():
                 if line.id in self.clauses:
                     raise LineError(f"the clause {line.id!r} stands in this run already")
@@ -221,6 +227,7 @@ class _Growing:
         run = Run(
             path=self.path,
             head=self.head,
+            statements=self.statements,
             clauses=self.clauses,
             cases=tuple(cases),
             end=self.end,
@@ -295,8 +302,8 @@ def _remedy(runs: Mapping[str, _Growing]) -> str:
     return "make the record anew, or remove the line" if runs else "name a record of sockwake"
 
 
-def _owner(line: Clause | Start | Case | End, runs: Mapping[str, _Growing], latest: _Growing | None) -> _Growing:
-    """The run that a line belongs to: the one it names, or for a clause that names none the one before it."""
+def _owner(line: Statement | Clause | Start | Case | End, runs: Mapping[str, _Growing], latest: _Growing | None) -> _Growing:
+    """The run that a line belongs to: the one it names, or for a line that names none the one before it."""
     owner = latest if line.run is None else runs.get(line.run)
     if owner is None:
         raise LineError("it belongs to a run that has no line before it")

@@ -6,6 +6,7 @@ travels as plain data on pytest's reports (`report.sockwake`), so it is the same
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -24,7 +25,7 @@ import psutil
 import pytest
 
 from native import CallError, DeadlineExpired, deadline_start, deadline_stop
-from suites import catalogue
+from suites import catalogue, statements
 from suites.clauses import Clause, Specification, SpecificationError, read_toml
 from suites.judge import judge
 from suites.lab.capabilities import Found
@@ -115,6 +116,14 @@ def run_line(settings: Settings, specification: Specification, planned: list[str
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "planned": planned,
     }
+
+
+def statement_lines(settings: Settings) -> Iterator[dict[str, Any]]:
+    """A line for each statement that is to be covered, so that a report can say what no clause of the run stands for."""
+    for statement in statements.load().values():
+        yield {"type": "statement", "run": settings.run} | {
+            key: value for key, value in dataclasses.asdict(statement).items() if value is not None
+        }
 
 
 def clause_lines(settings: Settings, specification: Specification, planned: list[str]) -> Iterator[dict[str, Any]]:
