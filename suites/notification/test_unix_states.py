@@ -1,4 +1,4 @@
-"""The states of AF_UNIX sockets with connections, and of vsock's: what SIGIO, poll, select, epoll, read, write and SO_ERROR say."""
+"""The states of AF_UNIX sockets with connections: what SIGIO, poll, select, epoll, read, write and SO_ERROR say."""
 
 from native import (
     MSG_NOSIGNAL,
@@ -23,7 +23,7 @@ from native import (
 )
 from suites.catalogue import clause
 from suites.clauses import SUBJECT
-from suites.lab.case import Case, Descriptor, arranging, attempt
+from suites.lab.case import Case, Descriptor, Plain, arranging, attempt
 from suites.lab.families import Unix
 from suites.lab.outbox import PAYLOAD
 from suites.lab.states import READER, WRITER, connected, fresh, ready
@@ -47,7 +47,7 @@ def was_reset(case: Case, role: str = SUBJECT, data: bytes = b"") -> Descriptor:
     return sock
 
 
-def urgent(case: Case, role: str = SUBJECT) -> tuple[Descriptor, int | str]:
+def urgent(case: Case, role: str = SUBJECT) -> tuple[Descriptor, Plain]:
     """A socket to which an urgent byte was sent, and what came of sending it."""
     sock, peer = connected(case, role)
     return sock, attempt(send, peer, b"u", MSG_OOB)
