@@ -353,6 +353,17 @@ def test_datagram_peer_that_turns_away_wakes_a_blocked_receiver(case: Case) -> N
     case.at("disconnected")
 
 
+@clause("unix.disconnect.is_an_edge")
+def test_end_of_an_own_association_is_an_edge(case: Case) -> None:
+    """The wake is for output, whether or not the peer's queue was full."""
+    sock, _ = case.pair()
+    case.arm(sock)
+
+    done = attempt(connect, sock, sockaddr_unspec())
+
+    case.at("disconnected", connect=done)
+
+
 @clause("unix.unaccepted.is_reset")
 def test_connection_that_was_never_accepted_is_reset(case: Case) -> None:
     """What waits in the queue is released as an embryo, and that is always an error."""
