@@ -41,6 +41,9 @@ TOO_MANY = 1025
 COUNTS = {"LONG_MAX": (1 << 63) - 1, "SIZE_MAX": (1 << 64) - 1}
 """Counts that no address of user space can be followed by."""
 
+WITH_FLAGS: dict[str, Callable[..., object]] = {"recv": recv, "recvmsg": recvmsg}
+SCATTERING: dict[str, Callable[..., object]] = {"readv": readv, "recvmsg": recvmsg}
+
 
 def nonblocking_pair(case: Case) -> tuple[Descriptor, Descriptor]:
     """A pair whose subject has O_NONBLOCK."""
@@ -89,7 +92,7 @@ def test_call_after_msg_dontwait_waits_again(case: Case) -> None:
     """MSG_DONTWAIT is handed to the protocol with the one call, and leaves no trace in the file."""
     sock, _ = case.pair()
 
-    once = attempt({"recv": recv, "recvmsg": recvmsg}[case.variant], sock, 1, MSG_DONTWAIT)
+    once = attempt(WITH_FLAGS[case.variant], sock, 1, MSG_DONTWAIT)
     nonblocking = int(bool(get_flags(sock) & O_NONBLOCK))
     case.sleep(case.variant, sock, 1, name="receiver")
     case.at("waiting", dontwait=once, nonblocking=nonblocking)
@@ -190,9 +193,8 @@ def test_read_of_no_bytes_tells_no_error(case: Case) -> None:
     case.at("reset", read=attempt(read_at, sock, NOWHERE, 0))
 
 
-@clause("recv.zero.leaves_the_stream")
-def test_recv_of_no_bytes_takes_nothing_from_a_stream(case: Case) -> None:
-    """recv asks the protocol, which has nothing to copy."""
+def receive_no_bytes(case: Case) -> None:
+    """recv of no bytes, before and after data has arrived."""
     sock, _ = case.pair()
 
     empty = attempt(recv, sock, 0, MSG_DONTWAIT)
@@ -200,6 +202,18 @@ def test_recv_of_no_bytes_takes_nothing_from_a_stream(case: Case) -> None:
     case.fence()
 
     case.at("delivered", empty=empty, readable=attempt(recv, sock, 0, MSG_DONTWAIT))
+
+
+@clause("recv.zero.leaves_the_stream")
+def test_recv_of_no_bytes_takes_nothing_from_a_stream(case: Case) -> None:
+    """recv asks the protocol, which has nothing to copy."""
+    receive_no_bytes(case)
+
+
+@clause("recv.zero.returns_at_once")
+def test_recv_of_no_bytes_returns_before_looking_for_data(case: Case) -> None:
+    """The length is looked at first."""
+    receive_no_bytes(case)
 
 
 @clause("recv.zero.takes_a_datagram")
@@ -242,36 +256,39 @@ def test_count_beyond_32_bits_takes_what_is_there(case: Case) -> None:
     case.at("taken", last=memory_at(room, PAGE).rstrip(b"\0")[-1:])
 
 
-@clause("read.nowhere.keeps_the_stream")
-def test_bad_pointer_leaves_the_stream_as_it_was(case: Case) -> None:
-    """What wasn't copied isn't consumed."""
+def receive_to(case: Case, address: int) -> None:
+    """Receive to a bad address, then properly."""
     sock, _ = nonblocking_pair(case)
     case.deliver(b"x")
     case.fence()
 
-    case.at("refused", refused=receive_at(case.variant, sock, NOWHERE, 4), then=receive(case.variant, sock, 4))
+    refused = receive_at(case.variant, sock, address, 128)
+
+    case.at("refused", refused=refused, then=end_of(receive(case.variant, sock, 128), 1))
+
+
+@clause("read.nowhere.keeps_the_stream")
+def test_bad_pointer_leaves_the_stream_as_it_was(case: Case) -> None:
+    """What wasn't copied isn't consumed."""
+    receive_to(case, NOWHERE)
+
+
+@clause("read.nowhere.keeps_the_vsock_stream")
+def test_bad_pointer_leaves_the_vsock_stream_as_it_was(case: Case) -> None:
+    """What wasn't copied isn't consumed."""
+    receive_to(case, NOWHERE)
 
 
 @clause("read.nowhere.loses_the_datagram")
 def test_bad_pointer_loses_the_datagram(case: Case) -> None:
     """The datagram leaves the queue before it is copied, and doesn't come back."""
-    sock, _ = nonblocking_pair(case)
-    case.deliver(b"x")
-    case.fence()
-
-    case.at("refused", refused=receive_at(case.variant, sock, NOWHERE, 64), then=receive(case.variant, sock, 64))
+    receive_to(case, NOWHERE)
 
 
 @clause("read.kernel_pointer.asks_nobody")
 def test_pointer_outside_user_space_loses_nothing(case: Case) -> None:
     """access_ok refuses before the protocol is asked."""
-    sock, _ = nonblocking_pair(case)
-    case.deliver(b"x")
-    case.fence()
-
-    refused = receive_at(case.variant, sock, KERNEL, 64)
-
-    case.at("refused", refused=refused, then=end_of(receive(case.variant, sock, 64), 1))
+    receive_to(case, KERNEL)
 
 
 @clause("readv.parts.are_filled_in_order")
@@ -281,7 +298,7 @@ def test_data_is_scattered_over_the_parts_in_order(case: Case) -> None:
     case.deliver(b"abcdef")
     case.fence()
 
-    taken = attempt({"readv": readv, "recvmsg": recvmsg}[case.variant], sock, [1, 0, 2, 64])
+    taken = attempt(SCATTERING[case.variant], sock, [1, 0, 2, 64])
 
     case.at("received", taken=end_of(taken, 6))
 
