@@ -205,11 +205,11 @@ def sleep_send(fd: int, data: bytes, flags: int = 0) -> Sleeper:
     return Sleeper.start("send", lib.SYS_sendto, (fd, memory, len(data), flags, 0, 0), memory, shown=(fd, data, flags))
 
 
-def sleep_sigsuspend(signals: Iterable[int]) -> Sleeper:
-    """A thread in sigsuspend(2) with all signals blocked but these and the deadline's; it ends with EINTR after a handler."""
-    open_to = mask_of([*signals, DEADLINE_SIGNAL])
-    memory = ffi.new("uint64_t *", ~open_to & (1 << 64) - 1)
-    return Sleeper.start("sigsuspend", lib.SYS_rt_sigsuspend, (memory, 8), memory, shown=(signals,))
+def sleep_sigsuspend(signo: int) -> Sleeper:
+    """A thread in sigsuspend(2), open to one signal and the deadline's alone; it ends with EINTR after a handler."""
+    blocked = ~mask_of([signo, DEADLINE_SIGNAL]) & (1 << 64) - 1
+    memory = ffi.new("uint64_t *", blocked)
+    return Sleeper.start("sigsuspend", lib.SYS_rt_sigsuspend, (memory, 8), memory, shown=(signo,))
 
 
 def sleep_write(fd: int, data: bytes) -> Sleeper:
