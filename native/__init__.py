@@ -12,6 +12,7 @@ kept as it is in errors and in the account of calls (`native.trace`).
 from native import trace as trace
 from native.addresses import *
 from native.children import *
+from native.completion import *
 from native.constants import *
 from native.deadlines import *
 from native.descriptors import *

@@ -29,6 +29,8 @@ PIECES = (
     "poll",
     "sys_select",
     "sys_epoll",
+    "io_uring",
+    "aio_abi",
     "signal",
     "sched",
     "sys_resource",

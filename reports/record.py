@@ -18,7 +18,20 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import BinaryIO
 
-from reports.lines import OUTCOMES, RECORD_VERSION, Case, Clause, End, Head, Json, LineError, Object, Start, Statement, parse
+from reports.lines import (
+    OUTCOMES,
+    RECORD_VERSION,
+    Case,
+    Clause,
+    End,
+    Head,
+    Json,
+    LineError,
+    Object,
+    Start,
+    Statement,
+    parse,
+)
 
 __all__ = ["LINE_LIMIT", "OUTCOMES", "RecordError", "Run", "Writer", "in_words", "read"]
 

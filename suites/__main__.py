@@ -13,7 +13,7 @@ from typing import Any
 
 from suites.catalogue import all_cases
 from suites.clauses import Specification, SpecificationError, load
-from suites.execution import linux_version
+from suites.execution import lacking_observers, linux_version
 from suites.judge import judge
 
 
@@ -75,6 +75,7 @@ def judge_again(specification: Specification, records: list[Path], out: Path) ->
 
 def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]]:
     kernel: tuple[int, ...] | None = None
+    lacking: frozenset[str] = frozenset()
     planned = 0
     counts: Counter[str] = Counter()
     for line in _lines(path):
@@ -82,10 +83,11 @@ def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]
             case "run":
                 facts = line["kernel"]
                 kernel = linux_version(facts["release"]) if facts["implementation"] == "Linux" else None
+                lacking = lacking_observers(line["capabilities"])
                 planned = len(line["planned"])
                 line = line | {"specification": specification.sha256}
             case "case":
-                line = _judged_case(specification, line, kernel)
+                line = _judged_case(specification, line, kernel, lacking)
                 counts[line["outcome"]] += 1
             case "end":
                 counts["MISS"] = planned - sum(counts.values())
@@ -93,12 +95,14 @@ def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]
         yield line
 
 
-def _judged_case(specification: Specification, line: dict[str, Any], kernel: tuple[int, ...] | None) -> dict[str, Any]:
+def _judged_case(
+    specification: Specification, line: dict[str, Any], kernel: tuple[int, ...] | None, lacking: frozenset[str]
+) -> dict[str, Any]:
     if line["outcome"] not in ("PASS", "FAIL") or not line["observed"] or line["verdict"].startswith("hung"):
         return line
     variant = line["case"].rpartition("[")[2].removesuffix("]").removeprefix(line["family"]).removeprefix("-")
     clause = specification.clause(line["clause"])
-    expected = specification.expectation(clause, line["family"], variant or None, kernel)
+    expected = specification.expectation(clause, line["family"], variant or None, kernel, lacking)
     outcome, verdict = judge(expected, line["observed"])
     return line | {"expected": expected, "outcome": outcome, "verdict": verdict, "level": clause.level}
 

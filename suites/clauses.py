@@ -7,8 +7,9 @@ What a moment of a clause may say:
 
     signals                 in order: "POLL_IN" (the armed signal, of the subject), "POLL_IN peer", "POLL_IN socket SIGIO",
                             "SIGIO", "SIGURG", "SIGPIPE"; {any = [[...], ...]} for alternatives; none if not given
-    revents                 what poll, select and epoll (level and edge) say of the subject, by the kernel's own mapping
-    poll select epoll edge  one observer alone, or where it differs from `revents`; edge = "" says: no new edge
+    revents                 what all observers say of the subject, by the kernel's own mapping: poll, ppoll, select, pselect,
+                            epoll (level and edge) and, where the target has them, io_uring's and AIO's poll
+    poll select edge ...    one observer alone, or where it differs from `revents`; edge = "" says: no new edge
     so_error                read once, after all others; given as 0 at the last moment unless stated
     revents_after_error     what poll, select and epoll say once SO_ERROR has been read
     charge queued sndbuf    SO_MEMINFO's wmem_alloc, wmem_queued and sndbuf in bytes
@@ -26,7 +27,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -44,7 +45,10 @@ LEVELS = ("must", "should", "observed", "open")
 SUBJECT = "socket"
 """The role of the socket that a clause speaks of."""
 
-POLLS = ("poll", "select", "epoll", "edge")
+POLLS = ("poll", "ppoll", "select", "pselect", "epoll", "io_uring", "aio", "edge")
+PROBED = ("io_uring", "aio")
+"""Observers that a target may lack: each is a capability of the same name, and not expected to say anything without it."""
+
 PASSIVE = ("charge", "queued", "sndbuf", "outq", "notsent", "inq")
 AFTER_ERROR = ("poll_after_error", "select_after_error", "epoll_after_error")
 OBSERVERS = (*PASSIVE, *POLLS, "so_error", *AFTER_ERROR)
@@ -59,7 +63,7 @@ MASK_PREFIX = "revents:"
 SI_KERNEL = 0x80
 SI_USER = 0
 
-_MASKED = {"poll": "poll", "ppoll": "poll", "epoll": "poll", "edge": "poll", "select": "select", "pselect": "select"}
+_MASKED = {observer: "select" if "select" in observer else "poll" for observer in POLLS}
 _ASKED = {"input": SELECT_BITS["READ"] | SELECT_BITS["EXCEPT"], "output": SELECT_BITS["WRITE"]}
 _CODES = {name: code for code, name in REASONS.items()}
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -134,24 +138,30 @@ class Specification:
         except KeyError:
             raise SpecificationError(_unknown("clause", name, self.clauses)) from None
 
-    def needs(self, clause: Clause, family: str) -> tuple[str, ...]:
-        """The capabilities without which a clause can't be tried on this family."""
+    def needs(self, clause: Clause, family: str, variant: str | None = None) -> tuple[str, ...]:
+        """The capabilities without which a clause can't be tried on this family; `{variant}` is one named as the variant is."""
         needs = (meaning(self.words, need, family) if need in self.words else need for need in clause.needs)
-        return tuple(need for need in needs if need)
+        return tuple(need.replace("{variant}", variant or "") for need in needs if need)
 
     def expectation(
-        self, clause: Clause, family: str | None, variant: str | None, kernel: tuple[int, ...] | None
+        self,
+        clause: Clause,
+        family: str | None,
+        variant: str | None,
+        kernel: tuple[int, ...] | None,
+        lacking: Collection[str] = (),
     ) -> dict[str, Any]:
         """What the judge compares: moments with signals and facts, which facts are masks, and what isn't judged.
 
-        `kernel` is a Linux version, (6, 12, 107); None stands for the newest text, for what isn't Linux.
+        `kernel` is a Linux version, (6, 12, 107); None stands for the newest text, for what isn't Linux. `lacking` are the
+        observers (of PROBED) that the target hasn't got.
         """
         moments = {name: dict(stated) for name, stated in clause.expect.items()}
         for change in clause.changes:
             if kernel is None or applies(change.since, kernel):
                 for name, stated in change.expect.items():
                     moments[name] = moments.get(name, {}) | dict(stated)
-        compiler = _Compiler(self.words, family or "", variant or "", clause)
+        compiler = _Compiler(self.words, family or "", variant or "", clause, lacking)
         last = next(reversed(moments), None)
         compiled = {name: compiler.moment(name, stated, name == last) for name, stated in moments.items()}
         return {"moments": compiled, "masks": compiler.masks, "unjudged": dict(clause.unjudged)}
@@ -188,7 +198,15 @@ def select_bits(mask: int) -> int:
 class _Compiler:
     """Turns what a clause says into facts and what is accepted for each, for one family and one variant."""
 
-    def __init__(self, words: Mapping[str, Mapping[str, str]], family: str, variant: str, clause: Clause) -> None:
+    def __init__(
+        self,
+        words: Mapping[str, Mapping[str, str]],
+        family: str,
+        variant: str,
+        clause: Clause,
+        lacking: Collection[str],
+    ) -> None:
+        self.lacking = lacking
         self.words = words
         self.family = family
         self.variant = variant
@@ -226,7 +244,7 @@ class _Compiler:
         for key, value in stated.items():
             if key == "revents":
                 for observer in POLLS:
-                    if observer not in stated:
+                    if observer not in stated and observer not in self.lacking:
                         self._mask(f"{role}.{observer}", observer, value, facts)
             elif key == "revents_after_error":
                 for observer in ("poll", "select", "epoll"):
@@ -360,9 +378,7 @@ def load(folder: Path = SPECIFICATION) -> Specification:
         for table in document.get("clause", []):
             clause = _clause(file, table)
             if clause.id in clauses:
-                raise SpecificationError(
-                    f"{file}: clause {clause.id}: its id stands in {clauses[clause.id].file} too"
-                )
+                raise SpecificationError(f"{file}: clause {clause.id}: its id stands in {clauses[clause.id].file} too")
             clauses[clause.id] = clause
     if not clauses:
         raise SpecificationError(f"{folder}: there is no clause in any *.toml below this folder")

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -26,7 +26,7 @@ import pytest
 
 from native import CallError, DeadlineExpired, deadline_start, deadline_stop
 from suites import catalogue, statements
-from suites.clauses import Clause, Specification, SpecificationError, read_toml
+from suites.clauses import PROBED, Clause, Specification, SpecificationError, read_toml
 from suites.judge import judge
 from suites.lab.capabilities import Found
 from suites.lab.case import Case, LabError
@@ -96,6 +96,11 @@ def judged_version(settings: Settings) -> tuple[int, ...] | None:
     return linux_version(facts["release"]) if facts["implementation"] == "Linux" else None
 
 
+def lacking_observers(capabilities: Mapping[str, Any]) -> frozenset[str]:
+    """The observers that a target, by what its probes found, hasn't got."""
+    return frozenset(name for name in PROBED if not capabilities.get(name, {"ok": False})["ok"])
+
+
 def run_line(settings: Settings, specification: Specification, planned: list[str], argv: list[str]) -> dict[str, Any]:
     """The first line of a record."""
     return {
@@ -144,7 +149,14 @@ def clause_lines(settings: Settings, specification: Specification, planned: list
             "refs": list(clause.refs),
             "path": list(clause.path),
             "families": list(clause.families),
-            "needs": sorted({need for family in clause.families for need in specification.needs(clause, family)}),
+            "needs": sorted(
+                {
+                    need
+                    for family in clause.families
+                    for variant in clause.variants or (None,)
+                    for need in specification.needs(clause, family, variant)
+                }
+            ),
             "timer": clause.timer,
             "unjudged": dict(clause.unjudged),
             "source": source.text,
@@ -178,6 +190,7 @@ class Execution:
         self.lab: Lab | None = None
         self._give_up = give_up
         self._kernel = judged_version(settings)
+        self._lacking = lacking_observers(settings.found["capabilities"])
         self._expected: dict[tuple[str, str, str | None], dict[str, Any]] = {}
         self._current: tuple[pytest.Item, Case, float] | None = None
 
@@ -249,7 +262,7 @@ class Execution:
         if missing:
             return line | {"outcome": "SKIP", "reason": missing}
         if self.lab is None:
-            self.lab = Lab(int(re.sub(r"\D", "", self.worker) or 0))
+            self.lab = Lab(int(re.sub(r"\D", "", self.worker) or 0), self._lacking)
             threading.Thread(target=self._watch, daemon=True).start()
             self.lab.settle()
         case = Case(self.lab, clause, FAMILIES[planned.family], planned.variant, expected)
@@ -306,13 +319,16 @@ class Execution:
         key = planned.clause.id, planned.family, planned.variant
         if key not in self._expected:
             self._expected[key] = self.specification.expectation(
-                planned.clause, planned.family, planned.variant, self._kernel
+                planned.clause, planned.family, planned.variant, self._kernel, self._lacking
             )
         return self._expected[key]
 
     def _missing(self, planned: Planned) -> str | None:
         capabilities = self.settings.found["capabilities"]
-        for name in (*FAMILIES[planned.family].needs, *self.specification.needs(planned.clause, planned.family)):
+        for name in (
+            *FAMILIES[planned.family].needs,
+            *self.specification.needs(planned.clause, planned.family, planned.variant),
+        ):
             if name not in capabilities:
                 raise pytest.UsageError(f"clause {planned.clause.id}: needs: there is no probe for {name!r}")
             if not capabilities[name]["ok"]:
@@ -387,7 +403,7 @@ class Execution:
             )
             if line["outcome"] == "SKIP":
                 report.outcome = "skipped"
-                report.longrepr = (str(item.path), item.location[1] or 0, line["reason"])
+                report.longrepr = (str(DEVIATIONS.parent), None, line["reason"])  # told once for all cases of a reason
             elif line["outcome"] in ("FAIL", "ERROR"):
                 report.outcome = "failed"
                 report.longrepr = explanation(line)

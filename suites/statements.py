@@ -53,7 +53,9 @@ def _statement(file: str, table: Mapping[str, Any]) -> Statement:
     name = table.get("id", "(without an id)")
     unknown = set(table) - KEYS
     if unknown:
-        raise SpecificationError(f"{file}: statement {name}: there is no key {min(unknown)!r}; there are {sorted(KEYS)}")
+        raise SpecificationError(
+            f"{file}: statement {name}: there is no key {min(unknown)!r}; there are {sorted(KEYS)}"
+        )
     if not all(isinstance(value, str) and value for value in table.values()) or not {"id", "says"} <= set(table):
         raise SpecificationError(f"{file}: statement {name}: it needs id and says, and every value is a string")
     if "target" in table and "left_out" not in table:

@@ -68,7 +68,10 @@ def test_no_clause_names_a_statement_twice() -> None:
         ('says = "x"', "s/one.toml: statement (without an id): it needs id and says"),
         ('id = "A1"\nsays = "x"\nsay = "y"', "s/one.toml: statement A1: there is no key 'say'"),
         ('id = "A1"\nsays = "x"\ntarget = "vm"', "s/one.toml: statement A1: target is for what is left out here"),
-        ('id = "A1"\nsays = "x"\n[[statement]]\nid = "A1"\nsays = "y"', "s/one.toml: statement A1: its id is given twice"),
+        (
+            'id = "A1"\nsays = "x"\n[[statement]]\nid = "A1"\nsays = "y"',
+            "s/one.toml: statement A1: its id is given twice",
+        ),
     ],
     ids=["no-id", "unknown-key", "target-alone", "twice"],
 )

@@ -2,7 +2,7 @@
 
 from native import MSG_DONTWAIT, SHUT_WR, send, shutdown
 from suites.catalogue import clause
-from suites.lab.case import INPUT, OUTPUT, Case, ask, attempt
+from suites.lab.case import INPUT, OUTPUT, Case, attempt
 from suites.lab.outbox import PAYLOAD, SMALL
 
 
@@ -64,7 +64,7 @@ def test_poll_that_finds_no_room_has_its_return_signalled_once(case: Case) -> No
     case.arm(box.socket)
     box.load()
 
-    case.at("asked", found=ask(case.variant, box.socket, OUTPUT))
+    case.at("asked", found=case.ask(case.variant, box.socket, OUTPUT))
     box.let_all_go()
     case.at("drained")
     box.send()
@@ -79,7 +79,7 @@ def look_and_give_back(case: Case, observer: str, events: int) -> None:
     case.arm(box.socket)
     box.load()
 
-    case.at("asked", found=ask(observer, box.socket, events))
+    case.at("asked", found=case.ask(observer, box.socket, events))
     box.let_all_go()
 
     case.at("drained")

@@ -17,12 +17,19 @@ from typing import TypedDict
 from native import (
     AF_INET,
     AF_INET6,
+    AF_VSOCK,
     IPPROTO_UDPLITE,
     MSG_OOB,
+    POLL_ALL,
     SIG_BLOCK,
     SOCK_DGRAM,
+    SOCK_SEQPACKET,
+    VMADDR_CID_LOCAL,
+    VMADDR_PORT_ANY,
+    AioContext,
     CallError,
     DeadlineExpired,
+    Ring,
     bind,
     close,
     connect,
@@ -31,11 +38,13 @@ from native import (
     fork_child,
     get_owner_uids,
     getsockname,
+    listen,
     send,
     set_signal,
     sigprocmask,
     sigqueue,
     sockaddr_in6,
+    sockaddr_vm,
     socket,
     tcp_info,
 )
@@ -99,6 +108,16 @@ def _tcp_info() -> str:
     return "TCP_INFO was read"
 
 
+def _io_uring() -> str:
+    Ring().poll(FAMILIES["unix-dgram"].socket(), POLL_ALL)
+    return "IORING_OP_POLL_ADD was answered"
+
+
+def _aio() -> str:
+    AioContext().poll(FAMILIES["unix-dgram"].socket(), POLL_ALL)
+    return "IOCB_CMD_POLL was answered"
+
+
 def _neighbours() -> str:
     HeldLink()
     return "a veth pair was made and its neighbours can be left unresolved"
@@ -156,14 +175,25 @@ def _udplite() -> str:
     return "a UDP-Lite socket was made"
 
 
+def _vsock_seqpacket() -> str:
+    listener = socket(AF_VSOCK, SOCK_SEQPACKET, 0)
+    bind(listener, sockaddr_vm(VMADDR_CID_LOCAL, VMADDR_PORT_ANY))
+    listen(listener, 1)
+    connect(socket(AF_VSOCK, SOCK_SEQPACKET, 0), getsockname(listener))
+    return "a connection of SOCK_SEQPACKET over vsock was made"
+
+
 PROBES: dict[str, Callable[[], str]] = {
     "siginfo": _siginfo,
     "tcp_info": _tcp_info,
+    "io_uring": _io_uring,
+    "aio": _aio,
     "ipv6": _ipv6,
     "raw": _family("raw4"),
     "ping": _family("ping"),
     "mptcp": _family("mptcp"),
     "vsock": _family("vsock"),
+    "vsock_seqpacket": _vsock_seqpacket,
     "packet": _family("packet"),
     "netlink": _family("netlink"),
     "neighbours": _neighbours,

@@ -108,25 +108,6 @@ def plain(value: Any) -> Plain:
     return value  # type: ignore[no-any-return]
 
 
-def ask(observer: str, fd: int, events: int) -> int:
-    """What one observer says of a descriptor without waiting: poll's and epoll's mask, select's sets as bits."""
-    match observer:
-        case "poll":
-            return poll_one(fd, events)
-        case "ppoll":
-            return native.ppoll([(fd, events)], 0)[0]
-        case "select":
-            return select_one(fd)
-        case "pselect":
-            found = native.pselect6([fd], [fd], [fd], 0)
-            return sum(
-                bit for bit, ready in zip((native.READ, native.WRITE, native.EXCEPT), found, strict=True) if ready
-            )
-        case "epoll":
-            return epoll_once(fd, events)
-    raise LabError(f"there is no observer {observer!r}")
-
-
 def epoll_once(fd: int, events: int) -> int:
     """What a level-triggered epoll says of one descriptor."""
     epoll = epoll_create1(0)
@@ -360,6 +341,27 @@ class Case:
         self.fence()
         return self.told(child.drain_signals(WATCHED))
 
+    def ask(self, observer: str, fd: int, events: int = POLL_ALL) -> int:
+        """What one observer says of a descriptor without waiting: poll's and epoll's mask, select's sets as bits."""
+        match observer:
+            case "poll":
+                return poll_one(fd, events)
+            case "ppoll":
+                return native.ppoll([(fd, events)], 0)[0]
+            case "select":
+                return select_one(fd)
+            case "pselect":
+                found = native.pselect6([fd], [fd], [fd], 0)
+                bits = zip((native.READ, native.WRITE, native.EXCEPT), found, strict=True)
+                return sum(bit for bit, ready in bits if ready)
+            case "epoll":
+                return epoll_once(fd, events)
+            case "io_uring" if self.lab.ring:
+                return self.lab.ring.poll(fd, events)
+            case "aio" if self.lab.aio:
+                return self.lab.aio.poll(fd, events)
+        raise LabError(f"there is no observer {observer!r}")
+
     def _look_at(self, name: str, sleeper: Sleeper) -> Plain:
         """Asleep, or with what it woke. A wake makes a sleeper runnable at once, so after the fence its state is the proof."""
         while not sleeper.done:
@@ -383,12 +385,6 @@ class Case:
     def _observe(self, fd: Descriptor, observer: str) -> Plain:
         """Ask one observer. Everything but SO_MEMINFO and the queue sizes marks a socket that it finds unwritable."""
         match observer:
-            case "poll" | "poll_after_error":
-                return poll_one(fd, POLL_ALL)
-            case "select" | "select_after_error":
-                return select_one(fd)
-            case "epoll" | "epoll_after_error":
-                return epoll_once(fd, POLL_ALL)
             case "edge":
                 self._collect_edges()
                 return self._edges.pop(int(fd), 0)
@@ -405,8 +401,10 @@ class Case:
                 return ioctl_outq(fd)
             case "notsent":
                 return ioctl_outqnsd(fd)
-            case _:
+            case "inq":
                 return ioctl_inq(fd)
+            case _:
+                return self.ask(observer.removesuffix("_after_error"), fd)
 
     # Beginning and ending, called by the run and not by cases
 

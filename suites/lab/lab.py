@@ -6,7 +6,7 @@ Owns the worker's namespace, CPU, signal mask, fence and the account of what the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from native import (
@@ -14,7 +14,9 @@ from native import (
     SIG_BLOCK,
     SIGPIPE,
     SOCK_DGRAM,
+    AioContext,
     Census,
+    Ring,
     bind,
     block_signals_in_other_threads,
     census,
@@ -49,9 +51,12 @@ MANY = 1 << 10
 
 
 class Lab:
-    """A worker's place of work. Making one changes the process for good; there is one in each."""
+    """A worker's place of work. Making one changes the process for good; there is one in each.
 
-    def __init__(self, number: int = 0) -> None:
+    `lacking` names the observers, of io_uring and aio, that the target hasn't got.
+    """
+
+    def __init__(self, number: int = 0, lacking: Collection[str] = ()) -> None:
         enter_network()
         self.cpus = sorted(sched_getaffinity(0))
         sched_setaffinity(0, {self.cpus[number % len(self.cpus)]})  # delivery over loopback is in order on one CPU only
@@ -65,6 +70,8 @@ class Lab:
         self._slow_link: SlowLink | None = None
         self._keeper: Keeper | None = None
         self.vsock_fence: tuple[int, int] | None = None
+        self.ring = None if "io_uring" in lacking else Ring()
+        self.aio = None if "aio" in lacking else AioContext()
         self._own_sockets = 1  # the fence; the namespace was empty before
         self.capacities: dict[str, int] = {}
         self._before: Census = census()

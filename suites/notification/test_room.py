@@ -2,7 +2,7 @@
 
 from native import IPPROTO_TCP, POLLOUT, TCP_NOTSENT_LOWAT, poll_one, setsockopt
 from suites.catalogue import clause
-from suites.lab.case import OUTPUT, Case, ask, attempt
+from suites.lab.case import OUTPUT, Case, attempt
 from suites.lab.outbox import Outbox
 
 STEP = 2
@@ -64,9 +64,9 @@ def test_packet_over_the_boundary_takes_the_room_away(case: Case) -> None:
         looks = {}
         for name in ("after_one", "after_two"):
             box.send()
-            looks[name] = ask("poll", box.socket, OUTPUT)
+            looks[name] = case.ask("poll", box.socket, OUTPUT)
         box.let_all_go()
-        return looks | {"given_back": ask("poll", box.socket, OUTPUT)}
+        return looks | {"given_back": case.ask("poll", box.socket, OUTPUT)}
 
     case.at("below", **send_and_give_back(boundary - STEP))
     case.at("on", **send_and_give_back(boundary))
