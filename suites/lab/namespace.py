@@ -20,6 +20,7 @@ from suites.lab.families import SECOND_HOST6
 CAP_SYS_ADMIN = 21
 
 PINNED = {
+    "net/ipv4/icmp_ratemask": "0",
     "net/ipv4/ip_local_port_range": "32768 60999",
     "net/ipv4/ping_group_range": "0 0",
     "net/ipv4/tcp_abort_on_overflow": "0",
@@ -33,8 +34,12 @@ PINNED = {
     "net/ipv4/tcp_tw_reuse": "2",
     "net/ipv4/tcp_window_scaling": "1",
     "net/ipv4/tcp_wmem": "4096 16384 4194304",
+    "net/ipv6/icmp/ratemask": "128",
 }
-"""sysctls of the namespace, at their kernel defaults whatever the host's are; what a kernel lacks is left out."""
+"""sysctls of the namespace, at their kernel defaults whatever the host's are; what a kernel lacks is left out.
+
+Not at their defaults are the masks of limited ICMP messages, which name no error: the limit is the machine's (icmp_global_allow).
+"""
 
 NOTED = (
     "net/core/wmem_default",
