@@ -474,3 +474,13 @@ def test_room_is_seen_by_a_sleeping_poller(pair: Pair) -> None:
 
     assert sleeper.outcome() == (POLLOUT, None)
     sleeper.join()
+
+
+def test_paused_account_leaves_out_what_is_called_meanwhile(pair: tuple[int, int]) -> None:
+    """It goes on afterwards, even where the calls ended in an error."""
+    trace.start()
+    with pytest.raises(CallError), trace.paused():
+        recv(pair[0], 1, MSG_DONTWAIT)
+    send(pair[0], b"x", 0)
+
+    assert [step[2] for step in trace.stop()] == ["send"]

@@ -4,6 +4,7 @@ import struct
 from typing import NamedTuple
 
 from native import (
+    FD_CLOEXEC,
     IP_RECVERR,
     IP_TOS,
     IP_TTL,
@@ -40,7 +41,6 @@ from native import (
     TCP_NODELAY,
     TCP_NOTSENT_LOWAT,
     TCP_USER_TIMEOUT,
-    FD_CLOEXEC,
     get_descriptor_flags,
     get_flags,
     get_owner,
@@ -49,7 +49,6 @@ from native import (
     getsockopt_bytes,
     send,
     set_descriptor_flags,
-    set_flags,
     setsockopt,
     setsockopt_bytes,
 )
@@ -204,7 +203,9 @@ def test_accepted_socket_does_not_listen(case: Case) -> None:
     child = taken(case, listener)
 
     listens = {"listener": listener, "child": child}
-    case.at("accepted", **{f"{name}_listens": getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN) for name, fd in listens.items()})
+    case.at(
+        "accepted", **{f"{name}_listens": getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN) for name, fd in listens.items()}
+    )
 
 
 @clause("inheritance.file.is_new")

@@ -56,11 +56,8 @@ def tcp_rows(family: str, port: int) -> list[TcpRow]:
     """The lines whose local port this is, the listener's first."""
     table, _ = _TABLES[family]
     rows = (line.split() for line in (NET / table).read_text().splitlines()[1:])
-    return [
-        TcpRow(int(row[3], 16), *(int(size, 16) for size in row[4].split(":")), int(row[9]))
-        for row in rows
-        if int(row[1].rpartition(":")[2], 16) == port
-    ]
+    found = [row for row in rows if int(row[1].rpartition(":")[2], 16) == port]
+    return [TcpRow(int(row[3], 16), int(row[4][:8], 16), int(row[4][9:], 16), int(row[9])) for row in found]
 
 
 def protocol_counts() -> dict[str, int]:

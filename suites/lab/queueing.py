@@ -48,9 +48,9 @@ def take_all(case: Case, listener: int) -> int:
     return count
 
 
-def unblock(fd: int) -> None:
-    """Set O_NONBLOCK."""
-    set_flags(fd, get_flags(fd) | O_NONBLOCK)
+def unblock(fd: int, on: bool = True) -> None:
+    """Set O_NONBLOCK, or take it away."""
+    set_flags(fd, get_flags(fd) | O_NONBLOCK if on else get_flags(fd) & ~O_NONBLOCK)
 
 
 def counting(count: Callable[..., list[int]], *names: str) -> Callable[[], dict[str, int]]:
