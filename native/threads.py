@@ -27,6 +27,7 @@ __all__ = [
     "block_signals_in_other_threads",
     "live_sleepers",
     "sleep_accept",
+    "sleep_bind",
     "sleep_connect",
     "sleep_epoll",
     "sleep_poll",
@@ -40,6 +41,7 @@ __all__ = [
     "sleep_send",
     "sleep_sigsuspend",
     "sleep_sigtimedwait",
+    "sleep_socket",
     "sleep_write",
 ]
 
@@ -203,6 +205,17 @@ def sleep_send(fd: int, data: bytes, flags: int = 0) -> Sleeper:
     """A thread in send(2); its value is how many bytes were taken."""
     memory = ffi.from_buffer("char[]", data)
     return Sleeper.start("send", lib.SYS_sendto, (fd, memory, len(data), flags, 0, 0), memory, shown=(fd, data, flags))
+
+
+def sleep_bind(fd: int, address: bytes) -> Sleeper:
+    """A thread in bind(2), which waits for others that have the socket's lock."""
+    memory = ffi.from_buffer("char[]", address)
+    return Sleeper.start("bind", lib.SYS_bind, (fd, memory, len(address)), memory, shown=(fd, address))
+
+
+def sleep_socket(domain: int, type: int, protocol: int) -> Sleeper:
+    """A thread in socket(2); its value is the descriptor."""
+    return Sleeper.start("socket", lib.SYS_socket, (domain, type, protocol))
 
 
 def sleep_sigsuspend(signo: int) -> Sleeper:

@@ -46,6 +46,7 @@ from native import (
     sockaddr_in6,
     sockaddr_vm,
     socket,
+    socketcall_works,
     tcp_info,
 )
 from suites.lab.actors import USERS, become, have_account
@@ -183,6 +184,11 @@ def _vsock_seqpacket() -> str:
     return "a connection of SOCK_SEQPACKET over vsock was made"
 
 
+def _socketcall() -> str:
+    socketcall_works()
+    return "a process made a socket by int 0x80"
+
+
 PROBES: dict[str, Callable[[], str]] = {
     "siginfo": _siginfo,
     "tcp_info": _tcp_info,
@@ -198,6 +204,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "netlink": _family("netlink"),
     "neighbours": _neighbours,
     "shaper": _shaper,
+    "socketcall": _socketcall,
     "somaxconn": _somaxconn,
     "setuid": _setuid,
     "account": _account,
