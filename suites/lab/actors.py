@@ -11,6 +11,11 @@ ACCOUNTS = 1_000_000_000
 """User ids from here on are each for one child, by its pid: pending signals are counted by user."""
 
 
+def own_user(child: Child) -> int:
+    """A user id that no other child has."""
+    return ACCOUNTS + child.pid
+
+
 def become(child: Child, real: int, effective: int, saved: int) -> None:
     """setresuid(2), called by the child."""
     child.call("setresuid", SYS_setresuid, real, effective, saved)
@@ -23,7 +28,7 @@ def have_account(child: Child, limit: int) -> None:
     (kernel/ucount.c inc_rlimit_get_ucounts).
     """
     limit_pending(child, limit)
-    own = ACCOUNTS + child.pid
+    own = own_user(child)
     try:
         become(child, own, own, own)
     except CallError:
