@@ -42,7 +42,7 @@ IP_HEADER = 20
 
 
 def loopback(case: Case) -> bytes:
-    """An address on this machine, of the family of IP that the case is about; not the fence's, whose datagrams a raw socket may hear."""
+    """An address on this machine; not the fence's, whose datagrams a raw socket would hear."""
     return sockaddr_in("127.0.0.2", 0) if case.family.domain == AF_INET else sockaddr_in6("::1", 0)
 
 
