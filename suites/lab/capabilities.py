@@ -18,12 +18,14 @@ from native import (
     AF_INET,
     AF_INET6,
     AF_VSOCK,
+    IPPROTO_TCP,
     IPPROTO_UDPLITE,
     MSG_OOB,
     POLL_ALL,
     SIG_BLOCK,
     SOCK_DGRAM,
     SOCK_SEQPACKET,
+    TCP_REPAIR,
     VMADDR_CID_LOCAL,
     VMADDR_PORT_ANY,
     AioContext,
@@ -41,6 +43,7 @@ from native import (
     listen,
     send,
     set_signal,
+    setsockopt,
     sigprocmask,
     sigqueue,
     sockaddr_in6,
@@ -129,6 +132,12 @@ def _shaper() -> str:
     return "a token bucket filter was put on a veth device"
 
 
+def _tcp_repair() -> str:
+    fd = FAMILIES["tcp4"].socket()
+    setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, 1)
+    return "TCP_REPAIR was set"
+
+
 def _sock_destroy() -> str:
     fd, peer = FAMILIES["tcp4"].pair()
     destroy(fd, getsockname(peer))
@@ -211,6 +220,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "owner_uids": _owner_uids,
     "unix_oob": _unix_oob,
     "sock_destroy": _sock_destroy,
+    "tcp_repair": _tcp_repair,
     "udplite": _udplite,
 }
 
