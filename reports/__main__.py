@@ -10,12 +10,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from reports import claims, html, totals
+from reports import claims, html, table, totals
 from reports.output import OutputError
 from reports.record import RecordError
 from reports.visible import visible
 
-COMMANDS = {"claims": claims, "html": html, "totals": totals}
+COMMANDS = {"claims": claims, "html": html, "table": table, "totals": totals}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

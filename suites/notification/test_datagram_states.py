@@ -112,7 +112,18 @@ def test_data_waiting(case: Case) -> None:
     case.deliver(b"x and what follows")
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 1))
+    case.at("asked", read=attempt(read, sock, 1), write=attempt(write, sock, ECHO))
+
+
+@clause("state.datagram.data_waiting_echoed")
+def test_data_waiting_where_writes_come_back(case: Case) -> None:
+    """Who is written to is the kernel or the device, and it answers."""
+    sock, _ = connected(case)
+
+    case.deliver(b"x and what follows")
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 1), write=attempt(write, sock, ECHO))
 
 
 @clause("state.datagram.full")
@@ -214,7 +225,7 @@ def test_error_queued(case: Case) -> None:
     case.at("asked", **answers, still=attempt(read, reader, 8))
 
 
-@clause("state.datagram.error_queued_exceptional")
+@clause("state.datagram.error_selected")
 def test_error_queued_and_selected(case: Case) -> None:
     """datagram_poll adds PRI where the option asks for it."""
     reader, writer = refused(case, READER, queued=True), refused(case, WRITER, queued=True)
@@ -271,8 +282,8 @@ def test_closed_both_ways_here(case: Case) -> None:
     case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
 
 
-@clause("state.datagram.shut_unconnected")
-def test_shut_unconnected(case: Case) -> None:
+@clause("state.datagram.shut_fresh")
+def test_shut_while_fresh(case: Case) -> None:
     """inet_shutdown sets its error first and goes on."""
     sock = fresh(case)
 
