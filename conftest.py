@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--repeat", type=int, default=1, metavar="N", help="execute each case N times; the first that differs counts"
     )
+    group.addoption("--shuffle", type=int, metavar="SEED", help="execute the cases in an order that SEED decides")
     group.addoption(
         "--as-kernel", metavar="VERSION", help="judge as if this Linux version ran (default: the one that runs)"
     )
@@ -71,6 +72,7 @@ def _control(config: pytest.Config, specification: Specification) -> None:
         target=option.target,
         deadline=option.deadline,
         repeat=option.repeat,
+        shuffle=option.shuffle,
         clauses=tuple(option.clause),
         families=tuple(option.family),
         as_kernel=option.as_kernel,

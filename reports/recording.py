@@ -197,8 +197,11 @@ class Recording:
             return
         write = terminalreporter.write_line
         terminalreporter.section("sockwake")
+        waited = [line["duration_ns"] / 1e9 for line in self._lines.values() if line.get("timer")]
+        if waited:
+            write(f"{len(waited)} of the cases wait for a timer of the kernel's: {sum(waited):.1f} s in all")
         for line in self._lines.values():
-            if line["duration_ns"] > SLOW_NS:
+            if line["duration_ns"] > SLOW_NS and not line.get("timer"):
                 write(f"slow: {line['case']} took {line['duration_ns'] / 1e9:.2f} s")
         for case, verdict in self._unseen:
             write(f"a recorded deviation is no longer seen: {case}: {verdict}", red=True)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import psutil
@@ -48,6 +49,7 @@ class Settings:
     target: str
     deadline: float
     repeat: int
+    shuffle: int | None
     clauses: tuple[str, ...]
     families: tuple[str, ...]
     as_kernel: str | None
@@ -205,14 +207,17 @@ class Execution:
             clause = self.specification.clause(*marker.args)
         except SpecificationError as error:
             raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
-        planned, names = [], []
+        planned = []
+        marks = [pytest.mark.timer] if clause.timer else []
         for family in clause.families:
             if family not in FAMILIES:
                 raise pytest.UsageError(f"{clause.file}: clause {clause.id}: families: there is no family {family!r}")
             for variant in clause.variants or (None,):
-                planned.append(Planned(clause=clause, family=family, variant=variant))
-                names.append(f"{family}-{variant}" if variant else family)
-        metafunc.parametrize("case", planned, ids=names, indirect=True)
+                name = f"{family}-{variant}" if variant else family
+                planned.append(
+                    pytest.param(Planned(clause=clause, family=family, variant=variant), id=name, marks=marks)
+                )
+        metafunc.parametrize("case", planned, indirect=True)
 
     @pytest.fixture
     def case(self, request: pytest.FixtureRequest) -> Planned:
@@ -221,7 +226,7 @@ class Execution:
         return planned
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Keep what --clause and --family name; the sanity cases stand first and last."""
+        """Keep what --clause and --family name, in the order that --shuffle asks for; the sanity cases stand first and last."""
         chosen, families = set(self.settings.clauses), set(self.settings.families)
         kept: list[pytest.Item] = []
         dropped: list[pytest.Item] = []
@@ -233,6 +238,8 @@ class Execution:
             (kept if wanted else dropped).append(item)
         if dropped:
             config.hook.pytest_deselected(items=dropped)
+        if self.settings.shuffle is not None:
+            Random(self.settings.shuffle).shuffle(kept)
         kept.sort(key=_place)
         items[:] = kept
 
@@ -344,6 +351,7 @@ class Execution:
             "case": item.nodeid,
             "family": planned.family,
             "level": planned.clause.level,
+            "timer": planned.clause.timer,
             "outcome": "ERROR",
             "verdict": "",
             "reason": "",
@@ -399,7 +407,7 @@ class Execution:
             _attach(
                 report,
                 line,
-                {key: line[key] for key in ("type", "case", "outcome", "verdict", "duration_ns", "deviation")},
+                {key: line[key] for key in ("type", "case", "outcome", "verdict", "duration_ns", "deviation", "timer")},
             )
             if line["outcome"] == "SKIP":
                 report.outcome = "skipped"

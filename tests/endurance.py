@@ -1,68 +1,162 @@
-"""The same outcome every time: many whole runs, half of them with eight workers and a busy loop on each core.
+"""The same outcome every time: every case a thousand times, and whole runs with none, two and eight workers, all under load.
 
-`tox run -e endurance` runs it. Each run's record is compared with the first: a case whose outcome or verdict differs is named.
+`tox run -e endurance` runs it. What has been run is kept in a folder, a line for each run, so that it can be interrupted, goes on
+where it stopped, and adds up; it begins anew when the suites, the native code or the kernel have changed. Each run is compared
+with the first: a case whose outcome or verdict differs is named, and the record of its run is kept beside the account.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "reports" / "out" / "endurance"
+REPEAT = 10
+"""How often each case is executed in succession before the next; the order is another one in each run."""
+
 BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 """A loop that ends with whoever started it, however that ended."""
-Outcomes = dict[str, tuple[str, str]]
+
+Outcomes = dict[str, list[str]]
+
+
+class Planned(NamedTuple):
+    """One run: which kind, the how manieth of it, and pytest's arguments."""
+
+    kind: str
+    number: int
+    arguments: list[str]
+
+    @property
+    def executions(self) -> int:
+        """How often it executes each case."""
+        return REPEAT if self.kind == "repeat" else 1
+
+
+def plan(executions: int, runs: int) -> Iterator[Planned]:
+    """All runs, the kinds in turn, so that an interrupted account has some of each."""
+    repeats = -(-executions // REPEAT)
+    for number in range(max(repeats, runs)):
+        if number < repeats:
+            yield Planned("repeat", number, ["--shuffle", str(number), "--repeat", str(REPEAT)])
+        if number < runs:
+            for workers in ("0", "2", "8"):
+                yield Planned(f"-n {workers}", number, ["-n", workers])
 
 
 def main() -> int:
-    """Run and compare; exits 1 if any case ever differed."""
+    """Run what hasn't been run, and compare; exits 1 if any case ever differed."""
     parser = argparse.ArgumentParser(prog="python -m tests.endurance", description=__doc__)
-    parser.add_argument("--runs", type=int, default=200, help="how many whole runs (default: 200)")
-    parser.add_argument("--keep", type=Path, help="a folder for the records of runs that differ")
+    parser.add_argument(
+        "--executions", type=int, default=1000, help="how often each case is executed in one process (default: 1000)"
+    )
+    parser.add_argument("--runs", type=int, default=60, help="how many whole runs with each -n (default: 60)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where the account is kept (default: {FOLDER})")
     options = parser.parse_args()
-    first: Outcomes | None = None
-    differing = 0
+    options.folder.mkdir(parents=True, exist_ok=True)
+    account = Account(options.folder)
+    todo = [planned for planned in plan(options.executions, options.runs) if not account.has(planned)]
     began = time.monotonic()
-    for number in range(options.runs):
-        loaded = number % 2 == 1
-        outcomes, record = _outcomes(loaded)
-        first = first or outcomes
-        news = {case: (was, outcomes.get(case)) for case, was in first.items() if outcomes.get(case) != was}
-        differing += bool(news)
+    for done, planned in enumerate(todo, 1):
+        account.add(planned, *run(planned, options.folder))
+        left = (time.monotonic() - began) / done * (len(todo) - done)
+        print(f"\r{done} of {len(todo)} runs, {account.differing} differ, {left:.0f} s left  ", end="", flush=True)
+    print(f"\n{account.in_words()}")
+    return int(account.differing > 0)
+
+
+class Account:
+    """What has been run: `account.jsonl`, whose first line says of what, and whose second has the outcomes to compare with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "account.jsonl"
+        self.first: Outcomes | None = None
+        self.runs: list[dict[str, Any]] = []
+        head = {"digest": digest(), "kernel": platform.release()}
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+        if lines and lines[0] == head:
+            self.first = lines[1]["first"] if len(lines) > 1 else None
+            self.runs = lines[2:]
+            print(f"going on: {self.in_words()}")
+        else:
+            self.path.write_text(json.dumps(head) + "\n")
+
+    def has(self, planned: Planned) -> bool:
+        """Whether a run has been made."""
+        return any(run["kind"] == planned.kind and run["number"] == planned.number for run in self.runs)
+
+    def add(self, planned: Planned, outcomes: Outcomes, record: str) -> None:
+        """Compare a run with the first, and write down what came of it."""
+        if self.first is None:
+            self.first = outcomes
+            self._write({"first": outcomes})
+        news = {case: (was, outcomes.get(case)) for case, was in self.first.items() if outcomes.get(case) != was}
         for case, (was, now) in news.items():
-            print(f"\nrun {number + 1} ({'loaded' if loaded else 'quiet'}): {case}: {was} before, {now} now")
-        if news and options.keep:
-            options.keep.mkdir(parents=True, exist_ok=True)
-            (options.keep / f"run-{number + 1}.jsonl").write_text(record)
-        each = (time.monotonic() - began) / (number + 1)
-        left = each * (options.runs - number - 1)
-        print(f"\r{number + 1} of {options.runs} runs, {differing} differ, {left:.0f} s left  ", end="", flush=True)
-    print(f"\n{options.runs} runs of {len(first or {})} cases: {differing} differed")
-    return int(differing > 0)
+            print(f"\n{planned.kind}, run {planned.number}: {case}: {was} before, {now} now")
+        if news:
+            (self.folder / f"{planned.kind.replace(' ', '')}-{planned.number}.jsonl").write_text(record)
+        run = {"kind": planned.kind, "number": planned.number, "executions": planned.executions, "differ": list(news)}
+        self.runs.append(run)
+        self._write(run)
+
+    @property
+    def differing(self) -> int:
+        """How many runs differed from the first."""
+        return sum(bool(run["differ"]) for run in self.runs)
+
+    def in_words(self) -> str:
+        """The sum."""
+        kinds = dict.fromkeys(run["kind"] for run in self.runs)
+        said = [f"{sum(run['kind'] == kind for run in self.runs)} with {kind}" for kind in kinds if kind != "repeat"]
+        shuffled = sum(run["executions"] for run in self.runs if run["kind"] == "repeat")
+        return (
+            f"{len(self.first or {})} cases: {shuffled} executions of each in one process, shuffled; whole runs: "
+            f"{', '.join(said) or 'none'}; runs that differed: {self.differing}"
+        )
+
+    def _write(self, line: object) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
-def _outcomes(loaded: bool) -> tuple[Outcomes, str]:
-    """One whole run: each case's outcome and verdict, and the record."""
-    cores = len(os.sched_getaffinity(0)) if loaded else 0
-    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(cores)]
+def digest() -> str:
+    """A name for what is run: the text of the suites and of the native code."""
+    paths = sorted(path for room in ("suites", "native") for path in (ROOT / room).rglob("*") if path.suffix != ".pyc")
+    total = hashlib.sha256()
+    for path in paths:
+        if path.is_file():
+            total.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def run(planned: Planned, folder: Path) -> tuple[Outcomes, str]:
+    """One whole run, with a busy loop on each core: each case's outcome and verdict, and the record."""
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in os.sched_getaffinity(0)]
+    path = folder / "running.jsonl"
+    path.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "suites", "-q", "--record", str(path), "--deadline", "60"]
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "record.jsonl")
-            command = [sys.executable, "-m", "pytest", "suites", "-q", "--record", str(path), "--deadline", "30"]
-            subprocess.run([*command, *(["-n", "8"] if loaded else [])], cwd=ROOT, capture_output=True)
-            record = path.read_text()
+        ended = subprocess.run([*command, *planned.arguments], cwd=ROOT, capture_output=True, text=True)
     finally:
         for process in busy:
             process.kill()
             process.wait()
+    if not path.exists():
+        sys.exit(f"pytest wrote no record:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+    record = path.read_text()
     lines = map(json.loads, record.splitlines())
-    return {line["case"]: (line["outcome"], line["verdict"]) for line in lines if line["type"] == "case"}, record
+    return {line["case"]: [line["outcome"], line["verdict"]] for line in lines if line["type"] == "case"}, record
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from suites.catalogue import all_cases
-from suites.clauses import SpecificationError, applies, load, select_bits
+from suites.clauses import POLLS, SpecificationError, applies, load, select_bits
 from suites.lab.families import FAMILIES
 
 GOOD = """
@@ -106,7 +106,7 @@ def test_last_moment_asks_for_so_error_too(tmp_path: Path) -> None:
         "now"
     ]["facts"]
 
-    assert list(facts) == ["socket.poll", "socket.select", "socket.epoll", "socket.edge", "socket.so_error"]
+    assert list(facts) == [*(f"socket.{observer}" for observer in POLLS), "socket.so_error"]
     assert facts["socket.so_error"] == {"is": 0}
 
 
