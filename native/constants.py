@@ -418,6 +418,7 @@ SYS_setpgid: int
 SYS_setresuid: int
 SYS_setns: int
 SYS_shutdown: int
+SYS_splice: int
 SYS_socket: int
 SYS_socketpair: int
 SYS_unshare: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from native._native import ffi, lib
 from native.memory import SMALL, buffers
+from native.threads import Sleeper
 from native.trace import done
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "posix_fadvise",
     "readahead",
     "sendfile",
+    "sleep_splice",
     "splice",
     "syncfs",
     "tee",
@@ -128,6 +130,12 @@ def splice(fd_in: int, fd_out: int, count: int, flags: int = 0, *, offset_in: in
     """splice(2): how many bytes were moved, one end being a pipe; -1 stands for no offset, as a pipe and a socket want it."""
     shown = (fd_in, fd_out, count, flags)
     return done("splice", shown, lib.sys_splice(fd_in, _at(offset_in), fd_out, _at(offset_out), count, flags))
+
+
+def sleep_splice(fd_in: int, fd_out: int, count: int, flags: int = 0) -> Sleeper:
+    """A thread in splice(2) without offsets; its value is how many bytes were moved."""
+    shown = (fd_in, fd_out, count, flags)
+    return Sleeper.start("splice", lib.SYS_splice, (fd_in, 0, fd_out, 0, count, flags), shown=shown)
 
 
 def tee(fd_in: int, fd_out: int, count: int, flags: int = 0) -> int:
