@@ -54,7 +54,7 @@ from native import (
 )
 from suites.lab.actors import USERS, become, have_account
 from suites.lab.families import FAMILIES
-from suites.lab.links import HeldLink, SlowLink
+from suites.lab.links import HeldLink, ShortLivedLink, SlowLink
 from suites.lab.namespace import NamespaceError, enter_network, sysctls
 from suites.lab.rtnetlink import Refused
 from suites.lab.signals import ARMED, WATCHED
@@ -180,6 +180,11 @@ def _somaxconn() -> str:
     return "the limit of backlogs was written"
 
 
+def _links() -> str:
+    ShortLivedLink().down()
+    return "a veth pair was made and switched off"
+
+
 def _udplite() -> str:
     socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)
     return "a UDP-Lite socket was made"
@@ -213,6 +218,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "netlink": _family("netlink"),
     "neighbours": _neighbours,
     "shaper": _shaper,
+    "links": _links,
     "socketcall": _socketcall,
     "somaxconn": _somaxconn,
     "setuid": _setuid,

@@ -38,6 +38,7 @@ from native import (
 )
 from suites.catalogue import clause
 from suites.lab.case import Case, Descriptor, attempt
+from suites.lab.repair import connected_to
 
 STAMPS = {
     "scheduled": SOF_TIMESTAMPING_TX_SCHED,
@@ -178,13 +179,18 @@ def test_udp_reports_the_error_queue_as_exceptional_if_asked_to(case: Case) -> N
     case.at("stamped")
 
 
+def ask_for_reports(sock: Descriptor, domain: int) -> None:
+    """Set IP_RECVERR or IPV6_RECVERR."""
+    setsockopt(sock, *((IPPROTO_IP, IP_RECVERR) if domain == AF_INET else (IPPROTO_IPV6, IPV6_RECVERR)), 1)
+
+
 def give_up_neighbour(case: Case, report: bool) -> Descriptor:
     """An armed socket in SYN_SENT whose SYN waits for a neighbour that the kernel is then told to give up."""
     link, domain = case.lab.held_link(), case.family.domain
     host = link.silent_neighbour(domain)
     sock = case.socket()
     if report:
-        setsockopt(sock, *((IPPROTO_IP, IP_RECVERR) if domain == AF_INET else (IPPROTO_IPV6, IPV6_RECVERR)), 1)
+        ask_for_reports(sock, domain)
     set_flags(sock, get_flags(sock) | O_NONBLOCK)
     case.arm(sock)
     attempt(connect, sock, sockaddr_in(host, 9) if domain == AF_INET else sockaddr_in6(host, 9))
@@ -218,3 +224,34 @@ def test_unreachable_neighbour_is_two_error_events_if_reports_are_asked_for(case
     case.at("unreachable")
 
     case.at("read", entry=entry(sock), again=entry(sock))
+
+
+@clause("error_queue.established.is_silent")
+def test_unreachable_neighbour_is_nothing_to_an_established_connection(case: Case) -> None:
+    """The error is remembered for the case that the connection times out."""
+    link, domain = case.lab.held_link(), case.family.domain
+    host = link.silent_neighbour(domain)
+    sock = connected_to(case, host)
+    case.arm(sock)
+
+    send(sock, b"x", 0)
+    link.forget(domain, host)
+    case.fence()
+
+    case.at("unreachable", entry=entry(sock))
+
+
+@clause("error_queue.established.reported")
+def test_unreachable_neighbour_is_an_error_to_who_asked_for_reports(case: Case) -> None:
+    """The connection goes on all the same."""
+    link, domain = case.lab.held_link(), case.family.domain
+    host = link.silent_neighbour(domain)
+    sock = connected_to(case, host)
+    ask_for_reports(sock, domain)
+    case.arm(sock)
+
+    send(sock, b"x", 0)
+    link.forget(domain, host)
+    case.fence()
+
+    case.at("unreachable", entry=entry(sock))
