@@ -80,7 +80,7 @@ def _standing(matrix: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _told(statement: Statement, standing: Sequence[Row], columns: Sequence[str]) -> Iterator[str]:
     name = statement.id.rpartition(":")[2]
-    yield from textwrap.wrap(statement.says, WIDTH, initial_indent=f"{name:5}", subsequent_indent=" " * 5)
+    yield from textwrap.wrap(statement.says, WIDTH, initial_indent=f"{name:4} ", subsequent_indent=" " * 5)
     if statement.left_out:
         where = f"for {statement.target}: " if statement.target else ""
         yield from textwrap.wrap(
