@@ -69,3 +69,28 @@ def protocols() -> dict[str, dict[str, str]]:
     """/proc/net/protocols: a row for each protocol by its name, with what stands in each column."""
     head, *rows = (line.split() for line in (NET / "protocols").read_text().splitlines())
     return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+
+
+_PROTOCOLS = {
+    "tcp4": "TCP",
+    "tcp6": "TCPv6",
+    "mptcp": "MPTCP",
+    "udp4": "UDP",
+    "udp6": "UDPv6",
+    "raw4": "RAW",
+    "raw6": "RAWv6",
+    "ping": "PING",
+    "unix-stream": "UNIX-STREAM",
+    "unix-dgram": "UNIX",
+    "unix-seqpacket": "UNIX",
+    "packet": "PACKET",
+    "netlink": "NETLINK",
+    "vsock": "AF_VSOCK",
+}
+"""What the protocol of a family's sockets is called in /proc/net/protocols."""
+
+
+def protocol_of(family: str) -> str:
+    """The name of a family's row in /proc/net/protocols; kernels before 5.15 have one for all of AF_UNIX."""
+    name = _PROTOCOLS[family]
+    return name if name in protocols() else name.partition("-")[0]
