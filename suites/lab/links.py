@@ -1,7 +1,7 @@
-"""Links that hold packets back: a veth pair whose neighbours don't answer, and one behind a token bucket.
+"""Links of the lab's own: a veth pair whose neighbours don't answer, one behind a token bucket, and one to be switched off.
 
-Loopback gives a sender its buffer back at once, so a full UDP, raw or packet socket needs a device that keeps packets. Owns
-those devices.
+Loopback gives a sender its buffer back at once, so a full UDP, raw or packet socket needs a device that keeps packets; and loopback
+can't go down or away while a case runs. Owns those devices.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from native import (
     AF_PACKET,
     MSG_DONTWAIT,
     SOCK_DGRAM,
+    close,
     if_index,
     if_up,
     sendto,
@@ -33,7 +34,8 @@ NDTPA_IFINDEX, NDTPA_RETRANS_TIME, NDTPA_UCAST_PROBES, NDTPA_MCAST_PROBES = 1, 5
 TCA_KIND, TCA_OPTIONS, TCA_TBF_PARMS, TCA_TBF_BURST = 1, 2, 1, 6
 TC_H_ROOT, TC_LINKLAYER_ETHERNET = 0xFFFFFFFF, 1
 
-HELD, SLOW = "held0", "slow0"
+HELD, SLOW, SHORT_LIVED = "held0", "slow0", "short0"
+IFF_UP = 1
 PREFIX = {AF_INET: ("10.77.0.1", 16), AF_INET6: ("fd77::1", 64)}
 SILENT_MS = 60_000
 """After how long an unresolved neighbour's packets are dropped: far past every deadline."""
@@ -144,6 +146,41 @@ class SlowLink:
         return struct.pack("=BxHiIII", 0, 0, if_index(SLOW), 0x10000, TC_H_ROOT, 0)
 
 
+class ShortLivedLink:
+    """A veth pair that a case may switch off and delete."""
+
+    def __init__(self) -> None:
+        self._netlink = connect()
+        _make(self._netlink, SHORT_LIVED, ipv6=False)
+        self.index = if_index(SHORT_LIVED)
+
+    def address(self, ethertype: int) -> bytes:
+        """Where a packet socket sends to, or binds to, for frames of this type on this link."""
+        return sockaddr_ll(self.index, ethertype)
+
+    def down(self) -> None:
+        """Switch the link off; the kernel has told everybody when this returns."""
+        self._set(0)
+
+    def up(self) -> None:
+        """Switch it on again."""
+        self._set(IFF_UP)
+
+    def delete(self) -> None:
+        """Have it gone, with the other end."""
+        ask(self._netlink, Kind.DELLINK, 0, struct.pack("=BxHiII", 0, 0, self.index, 0, 0), f"delete {SHORT_LIVED}")
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        with suppress(Refused):  # the case may have deleted it
+            self.delete()
+        close(self._netlink)
+
+    def _set(self, flags: int) -> None:
+        body = struct.pack("=BxHiII", 0, 0, self.index, flags, IFF_UP)
+        ask(self._netlink, Kind.NEWLINK, 0, body, f"switch {SHORT_LIVED} {'on' if flags else 'off'}")
+
+
 def _make(netlink: int, name: str, ipv6: bool = True) -> None:
     """Make a veth pair, up, on which nothing is sent but what a case sends."""
     link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
@@ -152,7 +189,7 @@ def _make(netlink: int, name: str, ipv6: bool = True) -> None:
     info = attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"veth\0") + data)
     body = link + attribute(IFLA_IFNAME, f"{name}\0".encode()) + info
     ask(netlink, Kind.NEWLINK, CREATE, body, "make a veth pair")
-    for device in (name, f"{name}p"):
+    for device in (f"{name}p", name):  # the second one up sends at once, the first when linkwatch has seen its carrier
         settings = Path("/proc/sys/net/ipv6/conf", device)
         if settings.exists():
             # No address of the kernel's own choice, so that nothing is sent there but what a case sends.

@@ -19,6 +19,7 @@ class Kind(IntEnum):
     """What is asked for (linux/rtnetlink.h)."""
 
     NEWLINK = 16
+    DELLINK = 17
     NEWADDR = 20
     NEWROUTE = 24
     DELROUTE = 25
