@@ -17,6 +17,8 @@ from native import (
     O_DIRECT,
     O_PATH,
     O_RDONLY,
+    O_RDWR,
+    O_WRONLY,
     POLL_ALL,
     SHUT_RD,
     SHUT_RDWR,
@@ -27,6 +29,7 @@ from native import (
     epoll_create1,
     epoll_ctl,
     fcntl,
+    fstat,
     get_flags,
     get_owner,
     get_owner_ex,
@@ -486,6 +489,20 @@ def test_o_path_descriptor_of_a_socket_permits_what_concerns_the_descriptor(case
         copy_is_path=int(bool(get_flags(copy) & O_PATH)),
         F_GETFD=attempt(fcntl, fd, F_GETFD),
         F_SETFD=attempt(fcntl, fd, F_SETFD, 0),
+        same_inode=int(fstat(fd).ino == fstat(sock).ino),
+    )
+
+
+@clause("arming.path.enxio")
+def test_socket_can_not_be_opened_by_the_link_to_its_descriptor(case: Case) -> None:
+    """sock_no_open stands in the way of all but O_PATH, so no second open file comes of one socket."""
+    path = f"/proc/self/fd/{int(case.socket())}"
+
+    case.at(
+        "asked",
+        reading=attempt(openat, -1, path, O_RDONLY),
+        writing=attempt(openat, -1, path, O_WRONLY),
+        both=attempt(openat, -1, path, O_RDWR | O_ASYNC),
     )
 
 
