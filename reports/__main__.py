@@ -7,6 +7,7 @@ HELP, `configure(parser)`, which adds its arguments, and `run(arguments)`, which
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as head(1) has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (RecordError, OutputError) as error:
         print(f"python -m reports: {visible(str(error))}", file=sys.stderr)
         return 2
