@@ -127,6 +127,26 @@ def test_connection_under_way_is_neither_readable_nor_writable(case: Case) -> No
     case.at("pending", connect=first, again=attempt(connect, sock, address))
 
 
+@clause("connect.mptcp.signals_listener")
+def test_mptcp_connection_signals_who_listens_alone(case: Case) -> None:
+    """The subflow is told POLL_OUT, and nobody can arm that."""
+    _, address = armed_listener(case)
+    sock = nonblocking(case)
+
+    case.at("connected", connect=attempt(connect, sock, address), again=attempt(connect, sock, address))
+
+
+@clause("connect.mptcp.refused")
+def test_refused_mptcp_connection_is_one_error_event(case: Case) -> None:
+    """The subflow's error is handed on."""
+    listener = case.listener()
+    address = getsockname(listener)
+    close(listener)
+    sock = nonblocking(case)
+
+    case.at("refused", connect=attempt(connect, sock, address))
+
+
 @clause("connect.crossed.signals")
 def test_crossed_syn_completes_a_connection_under_way(case: Case) -> None:
     """The way through SYN_RECV wakes and tells who connected, as any other."""
@@ -198,7 +218,8 @@ def test_connect_that_fails_at_once_is_no_event(case: Case) -> None:
 @clause("connect.after_refusal.aborts_once")
 def test_connect_after_a_refusal_that_was_read_aborts_once(case: Case) -> None:
     """The refused connection must be taken down first; connect does that, and reports the abort."""
-    listener, address = unanswered(case)
+    listener = case.listener()
+    address = getsockname(listener)
     close(listener)
     sock = nonblocking(case)
 

@@ -6,6 +6,7 @@ from native import (
     EPOLLEXCLUSIVE,
     MSG_DONTWAIT,
     MSG_MORE,
+    MSG_OOB,
     O_NONBLOCK,
     POLLIN,
     POLLOUT,
@@ -310,3 +311,82 @@ def test_handler_that_polls_sees_the_end_and_the_hangup(case: Case) -> None:
     shutdown(sock, SHUT_WR)
 
     case.at("hung_up", **handled(case))
+
+
+@clause("stream.mptcp.data_signals")
+def test_mptcp_data_signals(case: Case) -> None:
+    """What the subflow receives is MPTCP's own at once."""
+    sock, _ = case.pair()
+    case.arm(sock)
+
+    handler(case)
+    case.deliver(b"x")
+
+    case.at("delivered", **handled(case))
+
+
+@clause("stream.mptcp.urgent_is_data")
+def test_mptcp_urgent_byte_is_data_like_any_other(case: Case) -> None:
+    """mptcp_sendmsg knows no MSG_OOB."""
+    sock, _ = case.pair()
+    case.arm(sock)
+
+    handler(case)
+    case.deliver(b"u", MSG_OOB)
+
+    case.at("delivered", **handled(case), recv=attempt(recv, sock, 8, 0))
+
+
+@clause("stream.mptcp.end_signals")
+def test_mptcp_end_of_stream_signals_the_peer(case: Case) -> None:
+    """A worker of the kernel's may be the one who handles it, so the case waits for the signal."""
+    sock, peer = case.pair()
+    case.arm(sock)
+
+    handler(case)
+    if case.variant == "shutdown":
+        shutdown(peer, SHUT_WR)
+    else:
+        close(peer)
+
+    case.at("ended", **handled(case))
+
+
+@clause("stream.mptcp.own_end_signals")
+def test_mptcp_signals_who_ends_its_stream_once_the_peer_knows(case: Case) -> None:
+    """mptcp_check_data_fin_ack tells by the same function as the arrival of an end."""
+    sock, _ = case.pair()
+    case.arm(sock)
+
+    handler(case)
+    shutdown(sock, SHUT_WR)
+
+    case.at("acknowledged", **handled(case))
+
+
+@clause("stream.mptcp.both_ends_hang_up")
+def test_mptcp_end_after_our_own_is_a_hangup(case: Case) -> None:
+    """Arrival and acknowledgement may both tell of it."""
+    sock, peer = case.pair()
+    case.arm(sock)
+    handler(case)
+    shutdown(sock, SHUT_WR)
+    case.at("half", **handled(case))
+
+    handler(case)
+    shutdown(peer, SHUT_WR)
+
+    case.at("ended", **handled(case))
+
+
+@clause("stream.mptcp.reset_is_an_error")
+def test_mptcp_reset_is_an_error_event(case: Case) -> None:
+    """A close with linger 0 resets MPTCP's connection with its last subflow."""
+    sock, peer = case.pair()
+    case.arm(sock)
+
+    handler(case)
+    linger(peer, 1, 0)
+    close(peer)
+
+    case.at("reset", **handled(case))
