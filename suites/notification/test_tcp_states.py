@@ -1,4 +1,4 @@
-"""The states of a TCP socket: what getting there signals, what poll, select and epoll say, and what read and write come to."""
+"""The states of TCP, MPTCP and vsock sockets: what SIGIO, poll, select, epoll, read, write and SO_ERROR say in each."""
 
 from native import (
     IPPROTO_TCP,
@@ -29,7 +29,7 @@ from native import (
 )
 from suites.catalogue import clause
 from suites.clauses import SUBJECT
-from suites.lab.case import Case, Descriptor, arranging, attempt
+from suites.lab.case import INPUT, Case, Descriptor, arranging, attempt
 from suites.lab.families import Tcp
 from suites.lab.outbox import PAYLOAD
 from suites.lab.states import READER, WRITER, connected, fresh, ready
@@ -74,9 +74,12 @@ def refused(case: Case, role: str = SUBJECT) -> Descriptor:
     return sock
 
 
-def was_reset(case: Case, role: str = SUBJECT) -> Descriptor:
-    """A socket whose connection was reset by its peer."""
+def was_reset(case: Case, role: str = SUBJECT, data: bytes = b"") -> Descriptor:
+    """A socket whose connection was reset by its peer, after it had sent something."""
     sock, peer = connected(case, role)
+    if data:
+        send(peer, data, 0)
+        case.fence()
     linger(peer, 1, 0)
     close(peer)
     case.fence()
@@ -451,3 +454,212 @@ def test_shut_before_it_was_connected(case: Case) -> None:
 
     case.at("state")
     case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.tcp.reset_with_data")
+def test_reset_behind_data(case: Case) -> None:
+    """The receive queue isn't purged by an RST."""
+    reader, writer = was_reset(case, READER, b"data"), was_reset(case, WRITER, b"data")
+
+    was_reset(case, SUBJECT, b"data")
+
+    case.at("state")
+    first, second, third = (attempt(read, reader, 8) for _ in range(3))
+    case.at("asked", read=first, second=second, third=third, write=attempt(write, writer, b"x"))
+
+
+@clause("state.vsock.fresh")
+def test_fresh_on_vsock(case: Case) -> None:
+    """vsock_poll calls writable what a write fails on."""
+    sock = fresh(case)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.vsock.listening")
+def test_listening_on_vsock(case: Case) -> None:
+    """A listener is asked for its accept queue."""
+    sock = case.listener(SUBJECT)
+    ready(case, sock)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.vsock.listening_pending")
+def test_listening_with_a_connection_to_accept_on_vsock(case: Case) -> None:
+    """virtio_transport_recv_listen wakes the listener as data would."""
+    sock = ready(case, case.listener(SUBJECT))
+
+    connect(case.socket("client"), getsockname(sock))
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.vsock.established")
+def test_established_on_vsock(case: Case) -> None:
+    """vsock has no call of its own that signals."""
+    listener = case.listener()
+    sock = fresh(case)
+
+    case.at("state", connect=attempt(connect, sock, getsockname(listener)))
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.vsock.data_waiting")
+def test_data_waiting_on_vsock(case: Case) -> None:
+    """The data's arrival is the only event besides an error that signals."""
+    sock, _ = connected(case)
+
+    case.deliver(b"data")
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.vsock.half_closed_by_peer")
+def test_half_closed_by_the_peer_on_vsock(case: Case) -> None:
+    """sk_state_change signals nothing."""
+    sock, peer = connected(case)
+
+    shutdown(peer, SHUT_WR)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.vsock.closed_by_peer")
+def test_closed_by_the_peer_on_vsock(case: Case) -> None:
+    """vsock_poll asks for both sides' sending directions."""
+    sock, peer = connected(case)
+
+    close(peer)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.vsock.half_closed_here")
+def test_half_closed_here_on_vsock(case: Case) -> None:
+    """vsock_poll asks for room only where the direction is open."""
+    sock, _ = connected(case)
+
+    shutdown(sock, SHUT_WR)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.vsock.closed_here")
+def test_closed_both_ways_here_on_vsock(case: Case) -> None:
+    """A hang-up is our own shutdown of both directions."""
+    sock, _ = connected(case)
+
+    shutdown(sock, SHUT_RDWR)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.vsock.refused")
+def test_refused_on_vsock(case: Case) -> None:
+    """virtio_transport_recv_connecting takes the reset for the answer."""
+    reader, writer = refused(case, READER), refused(case, WRITER)
+
+    refused(case)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+
+
+@clause("state.mptcp.established")
+def test_established_over_mptcp(case: Case) -> None:
+    """mptcp_finish_connect changes the state and signals nothing."""
+    listener = case.listener()
+    sock = fresh(case)
+
+    case.at("state", connect=attempt(connect, sock, getsockname(listener)))
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.mptcp.data_waiting")
+def test_data_waiting_over_mptcp(case: Case) -> None:
+    """mptcp_data_ready moves it to the connection's own queue."""
+    sock, _ = connected(case)
+
+    case.deliver(b"data")
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.mptcp.urgent_waiting")
+def test_urgent_byte_waiting_over_mptcp(case: Case) -> None:
+    """mptcp_sendmsg keeps only the flags that it knows."""
+    sock = urgent(case)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.mptcp.refused")
+def test_refused_over_mptcp(case: Case) -> None:
+    """The connection's own socket is closed, but not shut."""
+    reader, writer = refused(case, READER), refused(case, WRITER)
+
+    refused(case)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+
+
+@clause("state.mptcp.reset")
+def test_reset_over_mptcp(case: Case) -> None:
+    """The last subflow's reset is the connection's."""
+    reader, writer = was_reset(case, READER), was_reset(case, WRITER)
+
+    was_reset(case)
+
+    case.at("state")
+    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+
+
+@clause("state.mptcp.after_so_error")
+def test_error_taken_by_so_error_over_mptcp(case: Case) -> None:
+    """There is no end of stream to be read."""
+    sock = was_reset(case)
+
+    taken = errno_name(so_error(sock))
+
+    case.at("state", taken=taken)
+    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+
+
+@clause("state.mptcp.half_closed_by_peer")
+def test_half_closed_by_the_peer_over_mptcp(case: Case) -> None:
+    """mptcp_worker holds the socket's lock until it has told everyone, and a read takes that lock."""
+    sock, peer = connected(case)
+    case.sleep("poll", sock, INPUT)
+
+    shutdown(peer, SHUT_WR)
+    case.await_return("poll")
+    end = attempt(read, sock, 8)
+
+    case.at("state")
+    case.at("asked", read=end, write=attempt(write, sock, b"x"))
+
+
+@clause("state.mptcp.error_queued")
+def test_time_stamp_over_mptcp(case: Case) -> None:
+    """The subflow has an error queue, and the connection has none of it."""
+    sock, _ = connected(case)
+    setsockopt(sock, SOL_SOCKET, SO_TIMESTAMPING, TX_STAMPS)
+
+    send(sock, b"x", 0)
+
+    case.at("state")
+    setsockopt(sock, SOL_SOCKET, SO_TIMESTAMPING, 0)
+    answers = {"read": attempt(read, sock, 8), "write": attempt(write, sock, b"x")}
+    case.at("asked", **answers, stamp=attempt(recvmsg, sock, 8, MSG_ERRQUEUE))
