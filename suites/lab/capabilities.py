@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -24,6 +25,7 @@ from native import (
     POLL_ALL,
     SIG_BLOCK,
     SOCK_DGRAM,
+    SOCK_SEQPACKET,
     SOCK_SEQPACKET,
     TCP_REPAIR,
     VMADDR_CID_LOCAL,
@@ -59,8 +61,6 @@ from suites.lab.namespace import NamespaceError, enter_network, sysctls
 from suites.lab.rtnetlink import Refused
 from suites.lab.signals import ARMED, WATCHED
 from suites.lab.sock_diag import NotDestroyed, destroy
-
-SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 PROBE_NS = 10_000_000_000
 """How long all probes together may take, in ns."""
@@ -153,7 +153,7 @@ def _setuid() -> str:
 
 def _account() -> str:
     sigprocmask(SIG_BLOCK, WATCHED)
-    crowd, loner = fork_child(), fork_child()
+    crowd, loner = fork_child(), fork_child(own_memory=True)
     have_account(loner, 1)
     sigqueue(crowd.pid, ARMED, 0)
     sigqueue(loner.pid, ARMED, 0)
@@ -172,17 +172,27 @@ def _unix_oob() -> str:
     return "an AF_UNIX stream socket took an urgent byte"
 
 
-def _somaxconn() -> str:
-    try:
-        SOMAXCONN.write_text(SOMAXCONN.read_text())
-    except OSError as error:  # a network of a user namespace may not have it, or only to read
-        raise CallError("open", (str(SOMAXCONN),), error.errno or 0) from None
-    return "the limit of backlogs was written"
+def _sysctl(name: str) -> Callable[[], str]:
+    path = Path("/proc/sys/net", name)
+
+    def probe() -> str:
+        try:
+            path.write_text(path.read_text())
+        except OSError as error:  # the kernel may not have it; a network of a user namespace neither, or only to read
+            raise CallError("open", (str(path),), error.errno or 0) from None
+        return f"{path} was read and written"
+
+    return probe
 
 
 def _links() -> str:
     ShortLivedLink().down()
     return "a veth pair was made and switched off"
+
+
+def _vsock_seqpacket() -> str:
+    replace(FAMILIES["vsock"], type=SOCK_SEQPACKET).pair()
+    return "a pair of vsock seqpacket sockets was made"
 
 
 def _udplite() -> str:
@@ -196,6 +206,16 @@ def _vsock_seqpacket() -> str:
     listen(listener, 1)
     connect(socket(AF_VSOCK, SOCK_SEQPACKET, 0), getsockname(listener))
     return "a connection of SOCK_SEQPACKET over vsock was made"
+
+
+def _slabinfo() -> str:
+    try:
+        names = {line.split()[0] for line in Path("/proc/slabinfo").read_text().splitlines()}
+    except OSError as error:
+        raise Refused(f"/proc/slabinfo can't be read: {error.strerror}") from None
+    if not {"TCP", "TCPv6"} <= names:
+        raise Refused("/proc/slabinfo has no caches for TCP and TCPv6")
+    return "/proc/slabinfo has the caches of TCP and TCPv6"
 
 
 def _socketcall() -> str:
@@ -214,13 +234,16 @@ PROBES: dict[str, Callable[[], str]] = {
     "mptcp": _family("mptcp"),
     "vsock": _family("vsock"),
     "vsock_seqpacket": _vsock_seqpacket,
+    "vsock_seqpacket": _vsock_seqpacket,
     "packet": _family("packet"),
     "netlink": _family("netlink"),
     "neighbours": _neighbours,
     "shaper": _shaper,
     "links": _links,
+    "slabinfo": _slabinfo,
     "socketcall": _socketcall,
-    "somaxconn": _somaxconn,
+    "somaxconn": _sysctl("core/somaxconn"),
+    "migration": _sysctl("ipv4/tcp_migrate_req"),
     "setuid": _setuid,
     "account": _account,
     "owner_uids": _owner_uids,
