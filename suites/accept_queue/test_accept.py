@@ -1,5 +1,7 @@
 """Who waits for a connection is woken, and told by signal too; what accept returns, and what it leaves."""
 
+import struct
+
 from native import (
     EPOLLEXCLUSIVE,
     EPOLLIN,
@@ -11,6 +13,7 @@ from native import (
     SHUT_RDWR,
     SHUT_WR,
     SO_ACCEPTCONN,
+    SO_RCVTIMEO,
     SOCK_CLOEXEC,
     SOCK_NONBLOCK,
     SOL_SOCKET,
@@ -28,6 +31,7 @@ from native import (
     prlimit,
     recv,
     send,
+    setsockopt_bytes,
     shutdown,
 )
 from suites.catalogue import clause
@@ -103,6 +107,21 @@ def test_one_connection_wakes_the_acceptor_that_came_first(case: Case) -> None:
     case.at("two_came", third_stirred=third.switches() - before)
 
 
+@clause("accept.acceptors.vsock_all_stir")
+def test_one_vsock_connection_wakes_every_acceptor(case: Case) -> None:
+    """vsock_accept's wait isn't exclusive: who runs first takes it, and the others go back to sleep."""
+    listener = case.listener()
+    sleepers = acceptors(case, listener)
+    before = [sleeper.switches() for sleeper in sleepers]
+
+    connected(case, listener)
+    case.fence()
+
+    losers = [(sleeper, was) for sleeper, was in zip(sleepers, before, strict=True) if sleeper.await_asleep()]
+    stirred = sum(sleeper.switches() > was for sleeper, was in losers)
+    case.at("connected", asleep=len(losers), stirred=stirred)
+
+
 @clause("accept.pollers.all_wake")
 def test_one_connection_wakes_every_poller(case: Case) -> None:
     """poll, select and epoll wait without being exclusive."""
@@ -164,6 +183,17 @@ def test_shutdown_for_sending_leaves_the_acceptor_asleep(case: Case) -> None:
     case.at("connected")
 
 
+@clause("accept.shutdown.vsock_refuses")
+def test_vsock_listener_can_t_be_shut_down(case: Case) -> None:
+    """vsock_shutdown asks for a connection first."""
+    listener = case.listener()
+    case.sleep("accept", listener, name="acceptor")
+
+    outcomes = {"rd": SHUT_RD, "wr": SHUT_WR, "rdwr": SHUT_RDWR}
+
+    case.at("refused", **{name: attempt(shutdown, listener, how) for name, how in outcomes.items()})
+
+
 @clause("accept.close.serves_on")
 def test_acceptor_outlives_the_listener_s_descriptor(case: Case) -> None:
     """The call has its own reference to the open file, which ends with it."""
@@ -203,6 +233,18 @@ def test_nonblocking_accept_of_nothing_is_eagain(case: Case) -> None:
     second = attempt(lambda: none(taken(case, listener)))
 
     case.at("asked", empty=first, waiting=second, again=attempt(accept4, listener, 0))
+
+
+@clause("accept.timeout.eagain")
+def test_accept_waits_as_long_as_a_receive_would(case: Case) -> None:
+    """The receive timeout is accept's as well."""
+    listener = case.listener()
+    setsockopt_bytes(listener, SOL_SOCKET, SO_RCVTIMEO, struct.pack("@ll", 0, 1000))
+
+    timed_out = attempt(accept4, listener, 0)
+    connected(case, listener)
+
+    case.at("asked", empty=timed_out, waiting=attempt(lambda: none(taken(case, listener))))
 
 
 @clause("accept.flags.set")

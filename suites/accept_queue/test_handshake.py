@@ -5,6 +5,8 @@ from native import (
     MSG_DONTWAIT,
     SHUT_WR,
     TCP_DEFER_ACCEPT,
+    TCP_ESTABLISHED,
+    TCP_SYN_SENT,
     accept4,
     close,
     connect,
@@ -22,7 +24,7 @@ from native import (
 from suites.catalogue import clause
 from suites.lab.case import Case, Descriptor, attempt
 from suites.lab.counters import TcpRow, extended, tcp_rows
-from suites.lab.queueing import connected, counting, taken, unblock, with_sysctl
+from suites.lab.queueing import connected, counting, knock, take_all, taken, unblock, with_sysctl
 
 COOKIES = ("SyncookiesSent", "SyncookiesRecv")
 DEFERRED = "TCPDeferAcceptDrop"
@@ -223,3 +225,37 @@ def test_backlog_of_0_and_cookies(case: Case) -> None:
     case.fence()
 
     case.at("connected", **counted(), client_state=tcp_info(sock).state)
+
+
+def hold_requests(case: Case) -> Descriptor:
+    """A listener with a backlog of 1 that keeps requests until there is data."""
+    listener = case.listener()
+    setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 60)
+    listen(listener, 1)
+    return listener
+
+
+@clause("handshake.cookies.requests_full")
+def test_cookie_lets_a_connection_past_the_requests_that_fill_their_queue(case: Case) -> None:
+    """A cookie leaves nothing behind that could be deferred."""
+    listener = hold_requests(case)
+    counted = counting(extended, *COOKIES)
+
+    for role in ("first", "second", "socket"):
+        connected(case, listener, role)
+        case.fence()
+
+    case.at("connected", **counted(), accepted=take_all(case, listener))
+
+
+@clause("handshake.cookies.forbidden")
+def test_syn_that_finds_no_room_for_a_request_is_dropped(case: Case) -> None:
+    """The accept queue is empty: it is the queue before it that is full."""
+    with_sysctl(case, "ipv4/tcp_syncookies", 0)
+    listener = hold_requests(case)
+    counted = counting(extended, "TCPReqQFullDrop", "ListenDrops")
+
+    states = [tcp_info(knock(case, listener, role)[0]).state for role in ("first", "second", "third")]
+
+    found = {"established": states.count(TCP_ESTABLISHED), "connecting": states.count(TCP_SYN_SENT)}
+    case.at("knocked", **found, **counted())

@@ -5,9 +5,11 @@ from native import (
     AF_INET6,
     MSG_DONTWAIT,
     MSG_NOSIGNAL,
+    POLLIN,
     SHUT_RD,
     SO_ACCEPTCONN,
     SO_REUSEADDR,
+    SO_REUSEPORT,
     SOCK_NONBLOCK,
     SOL_SOCKET,
     accept4,
@@ -17,6 +19,7 @@ from native import (
     getsockname,
     getsockopt,
     listen,
+    poll_one,
     recv,
     send,
     setsockopt,
@@ -27,7 +30,8 @@ from native import (
 )
 from suites.catalogue import clause
 from suites.lab.case import Case, Descriptor, attempt
-from suites.lab.queueing import connected, none, taken
+from suites.lab.counters import extended
+from suites.lab.queueing import connected, counting, none, taken, with_sysctl
 
 PORT, BACKLOG = 8888, 1024
 """Those of document 004."""
@@ -215,6 +219,31 @@ def end(case: Case, listener: Descriptor) -> None:
         close(listener)
     else:
         shutdown(listener, SHUT_RD)
+
+
+@clause("listener.close.migrates")
+def test_connections_that_wait_migrate_to_who_shares_the_port(case: Case) -> None:
+    """Whose queue a connection is in is the kernel's choice, so the listener that ends is the one that has it."""
+    with_sysctl(case, "ipv4/tcp_migrate_req", 1)
+    address = free_address(case)
+    listeners = [case.socket(role) for role in ("one", "another")]
+    for listener in listeners:
+        setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, 1)
+        bind(listener, address)
+        listen(listener, 1)
+    sock = case.socket()
+    connect(sock, address)
+    case.arm(sock)
+    case.fence()
+    other, holder = sorted(listeners, key=lambda listener: poll_one(listener, POLLIN))
+    counted = counting(extended, "TCPMigrateReqSuccess")
+
+    end(case, holder)
+    case.fence()
+    child = taken(case, other)
+    send(child, b"x", 0)
+
+    case.at("ended", **counted(), recv=recv(sock, 1, 0))
 
 
 @clause("listener.shutdown.tcp_listens_anew")
