@@ -4,7 +4,6 @@ from native import (
     AF_INET,
     IPPROTO_TCP,
     MSG_DONTWAIT,
-    O_NONBLOCK,
     SHUT_RD,
     SHUT_RDWR,
     SHUT_WR,
@@ -15,12 +14,10 @@ from native import (
     close,
     connect,
     errno_name,
-    get_flags,
     getsockname,
     listen,
     recv,
     send,
-    set_flags,
     setsockopt,
     shutdown,
     so_error,
@@ -32,6 +29,7 @@ from native import (
 from suites.catalogue import clause
 from suites.lab.case import OUTPUT, Case, Descriptor, attempt
 from suites.lab.families import Tcp
+from suites.lab.queueing import unblock, with_sysctl
 from suites.lab.sock_diag import destroy
 
 DIRECTIONS = {"read": SHUT_RD, "write": SHUT_WR, "both": SHUT_RDWR}
@@ -46,7 +44,7 @@ def own_address(case: Case) -> bytes:
 def nonblocking(case: Case, role: str = "socket") -> Descriptor:
     """A fresh, armed socket whose connect doesn't wait."""
     sock = case.socket(role)
-    set_flags(sock, get_flags(sock) | O_NONBLOCK)
+    unblock(sock)
     case.arm(sock)
     return sock
 
@@ -279,6 +277,16 @@ def test_listener_is_told_of_connections_and_not_of_syns(case: Case) -> None:
     case.at("first", connect=attempt(connect, sock, getsockname(listener)))
 
     case.at("dropped", connect=attempt(connect, late, getsockname(listener)))
+
+
+@clause("listener.cookie.signals")
+def test_listener_is_told_of_a_connection_that_a_cookie_made(case: Case) -> None:
+    """It has kept nothing of the SYN; the ACK brings it all."""
+    with_sysctl(case, "ipv4/tcp_syncookies", 2)
+    _, address = armed_listener(case)
+    sock = nonblocking(case)
+
+    case.at("connected", connect=attempt(connect, sock, address))
 
 
 @clause("listener.deferred.signals_with_data")

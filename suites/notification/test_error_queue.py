@@ -9,7 +9,6 @@ from native import (
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
     MSG_ZEROCOPY,
-    O_NONBLOCK,
     SO_EE_ORIGIN_ICMP,
     SO_EE_ORIGIN_ICMP6,
     SO_EE_ORIGIN_TIMESTAMPING,
@@ -26,18 +25,17 @@ from native import (
     CallError,
     connect,
     errno_name,
-    get_flags,
     parse_extended_error,
     recv,
     recvmsg,
     send,
-    set_flags,
     setsockopt,
     sockaddr_in,
     sockaddr_in6,
 )
 from suites.catalogue import clause
 from suites.lab.case import Case, Descriptor, attempt
+from suites.lab.queueing import unblock
 from suites.lab.repair import connected_to
 
 STAMPS = {
@@ -191,7 +189,7 @@ def give_up_neighbour(case: Case, report: bool) -> Descriptor:
     sock = case.socket()
     if report:
         ask_for_reports(sock, domain)
-    set_flags(sock, get_flags(sock) | O_NONBLOCK)
+    unblock(sock)
     case.arm(sock)
     attempt(connect, sock, sockaddr_in(host, 9) if domain == AF_INET else sockaddr_in6(host, 9))
     case.at("pending")

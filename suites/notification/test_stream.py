@@ -7,7 +7,6 @@ from native import (
     MSG_DONTWAIT,
     MSG_MORE,
     MSG_OOB,
-    O_NONBLOCK,
     POLLIN,
     POLLOUT,
     SHUT_RD,
@@ -19,14 +18,12 @@ from native import (
     epoll_create1,
     epoll_ctl,
     epoll_wait,
-    get_flags,
     getsockname,
     linger,
     recv,
     ring_drain,
     sched_setaffinity,
     send,
-    set_flags,
     shutdown,
     sigaction,
     sigaction_restore,
@@ -34,6 +31,7 @@ from native import (
 from suites.catalogue import clause
 from suites.judge import REASONS
 from suites.lab.case import INPUT, Case, Descriptor, attempt
+from suites.lab.queueing import unblock
 from suites.lab.signals import ARMED
 
 HANGUP = 0
@@ -280,7 +278,7 @@ def test_handler_that_polls_sees_what_it_was_told(case: Case) -> None:
     """Each signal is sent after the state that it tells of has been set, for other CPUs too."""
     listener = case.listener()
     sock = case.socket()
-    set_flags(sock, get_flags(sock) | O_NONBLOCK)
+    unblock(sock)
     case.arm(sock)
 
     handler(case)

@@ -3,7 +3,6 @@
 from native import (
     IPPROTO_TCP,
     MSG_DONTWAIT,
-    O_NONBLOCK,
     SO_RCVBUF,
     SOL_SOCKET,
     TCP_MAXSEG,
@@ -13,17 +12,16 @@ from native import (
     attach_filter,
     bind,
     connect,
-    get_flags,
     getsockname,
     listen,
     send,
-    set_flags,
     setsockopt,
     sockaddr_in,
     tcp_info,
 )
 from suites.catalogue import clause
 from suites.lab.case import OUTPUT, Case, Descriptor, attempt
+from suites.lab.queueing import unblock
 from suites.lab.repair import connected_to
 
 HANGUP = 0
@@ -68,7 +66,7 @@ def test_connection_that_nobody_answers_times_out(case: Case) -> None:
     """A poller for room learns of it, and the owner."""
     address = unanswered(case)
     sock = impatient(case.socket())
-    set_flags(sock, get_flags(sock) | O_NONBLOCK)
+    unblock(sock)
     case.arm(sock)
     attempt(connect, sock, address)
     case.sleep("poll", sock, OUTPUT)
