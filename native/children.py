@@ -33,10 +33,10 @@ class ChildState(NamedTuple):
 class Child:
     """A child, which dies with the thread that made it (PR_SET_PDEATHSIG). Have it exit, or kill it: both reap it."""
 
-    def __init__(self) -> None:
-        self._ends = ffi.new("int[2]")
+    def __init__(self, own_memory: bool) -> None:
+        self._child = ffi.new("struct child *")
         self._room = mmap(-1, PAGESIZE)  # the child's memory too: what its calls read and write
-        self.pid = done("fork", (), lib.child_fork(self._ends))
+        self.pid = done("fork", (), lib.child_fork(self._child, not own_memory))
         self._reaped = False
 
     def call(self, name: str, number: int, *arguments: int | bytes | bytearray) -> int:
@@ -49,7 +49,7 @@ class Child:
         places = self._lay_out(arguments)
         base = int(ffi.cast("long", ffi.from_buffer("char[]", self._room)))
         words = ffi.new("long[6]", [base + place.start if isinstance(place, slice) else place for place in places])
-        checked(f"child: {name}", arguments, lib.child_call(self._ends, number, words, result))
+        checked(f"child: {name}", arguments, lib.child_call(self._child, number, words, result))
         for argument, place in zip(arguments, places, strict=True):
             if isinstance(argument, bytearray) and isinstance(place, slice):
                 argument[:] = self._room[place]
@@ -128,20 +128,25 @@ class Child:
         self._reap()
 
     def _dismiss(self) -> None:
-        checked("child: exit", (), lib.child_dismiss(self._ends))
+        checked("child: exit", (), lib.child_dismiss(self._child))
 
     def _hang_up(self) -> None:
-        for i, end in enumerate(self._ends):
-            self._ends[i] = -1
+        ends, self._child.orders, self._child.answers = (self._child.orders, self._child.answers), -1, -1
+        for end in ends:
             if end >= 0:
                 close(end)
 
     def _reap(self) -> None:
         if not self._reaped:
-            done("waitpid", (self.pid,), lib.child_reap(self.pid))
+            done("waitpid", (self.pid,), lib.child_reap(self._child, self.pid))
             self._reaped = True
 
 
-def fork_child() -> Child:
-    """fork(2). The child gets copies of all descriptors; it blocks the signals that the caller blocks."""
-    return Child()
+def fork_child(own_memory: bool = False) -> Child:
+    """clone(2) with CLONE_VM, or with `own_memory` fork(2), which takes a hundred times as long in a large process.
+
+    The child gets copies of all descriptors; it blocks the signals that the caller blocks. One that is to make a user
+    namespace, or that a signal may end with a core dump, needs memory of its own: the kernel refuses the one, and the other
+    ends all who share it (kernel/fork.c check_unshare_flags, fs/coredump.c zap_threads).
+    """
+    return Child(own_memory)

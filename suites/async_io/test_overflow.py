@@ -18,7 +18,7 @@ def limited_owner(case: Case, limit: int = 0) -> tuple[Descriptor, Child]:
     """
     sock, _ = case.pair()
     case.arm(sock)
-    child = case.fork()
+    child = case.fork(own_memory=True)
     if limit:
         have_account(child, limit)
     else:

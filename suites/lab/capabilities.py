@@ -223,7 +223,16 @@ def _socketcall() -> str:
     return "a process made a socket by int 0x80"
 
 
+def _pty() -> str:
+    try:
+        os.openpty()
+    except OSError as error:  # no devpts is mounted, or the kernel has none
+        raise CallError("openpty", (), error.errno or 0) from None
+    return "a pseudoterminal was opened"
+
+
 PROBES: dict[str, Callable[[], str]] = {
+    "pty": _pty,
     "siginfo": _siginfo,
     "tcp_info": _tcp_info,
     "io_uring": _io_uring,

@@ -245,9 +245,12 @@ class Case:
         return self.own(fd, role)
 
     @arranging
-    def fork(self) -> Child:
-        """A child process that holds a copy of every descriptor, and does nothing until it is told to close one."""
-        child = fork_child()
+    def fork(self, own_memory: bool = False) -> Child:
+        """A child process that holds a copy of every descriptor, and does nothing but what it is told.
+
+        `native.fork_child` says which needs memory of its own; that takes long.
+        """
+        child = fork_child(own_memory)
         self.afterwards(child.exit)
         return child
 
