@@ -25,14 +25,14 @@ def have_account(child: Child, limit: int) -> None:
     """Let so many signals at most be pending for the child, and have nobody else's counted with them.
 
     The account is that of a user id of its own, or else of a user namespace of its own, which counts apart since 5.14
-    (kernel/ucount.c inc_rlimit_get_ucounts).
+    (kernel/user_namespace.c create_user_ns, kernel/ucount.c inc_rlimit_get_ucounts).
     """
-    limit_pending(child, limit)
     own = own_user(child)
     try:
         become(child, own, own, own)
     except CallError:
         child.call("unshare", SYS_unshare, CLONE_NEWUSER)
+    limit_pending(child, limit)  # not before: what holds when a namespace is made holds for all who own it
 
 
 def limit_pending(child: Child, limit: int) -> None:
