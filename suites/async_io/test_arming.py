@@ -1,6 +1,7 @@
 """Arming: owner, O_ASYNC and signal; which calls set them, and which refuse to."""
 
 from collections.abc import Callable
+from os import openpty
 from pathlib import Path
 
 from native import (
@@ -441,6 +442,24 @@ def test_f_setfl_that_fails_leaves_o_async_as_it_was(case: Case) -> None:
     case.deliver(b"y")
 
     case.at("still_off", result=on, async_on=is_async(sock))
+
+
+@clause("arming.fasync.fails")
+def test_error_of_fasync_is_the_error_of_f_setfl(case: Case) -> None:
+    """A terminal that was hung up has a fasync that does nothing but fail."""
+    master, slave = (case.own(end, role) for end, role in zip(openpty(), ("master", "slave"), strict=True))
+    alive = attempt(set_async, slave, 1), attempt(set_async, slave, 0)
+
+    close(master)
+
+    case.at(
+        "hung_up",
+        on_before=alive[0],
+        off_before=alive[1],
+        fcntl=attempt(set_async, slave, 1),
+        ioctl=attempt(ioctl_async, slave, 1),
+        async_on=is_async(slave),
+    )
 
 
 @clause("arming.closed.ebadf")
