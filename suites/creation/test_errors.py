@@ -354,6 +354,7 @@ def test_connection_that_finds_no_number_stays_queued(case: Case) -> None:
 
     peer = case.own(accept4(listener, 0), "peer")
     send(peer, b"x")
+    case.fence()
     case.at("full", accept=refused, recv=attempt(recv, sock, 1, MSG_DONTWAIT))
 
 

@@ -9,6 +9,8 @@ from native import (
     FD_CLOEXEC,
     MSG_DONTWAIT,
     MSG_OOB,
+    MSG_PEEK,
+    MSG_WAITALL,
     O_NONBLOCK,
     O_RDONLY,
     O_RDWR,
@@ -307,6 +309,17 @@ def test_stream_says_all_that_can_be_read(case: Case) -> None:
     case.fence()
 
     case.at("sent", input=ioctl_inq(sock))
+
+
+@clause("identity.fionread.vsock")
+def test_vsock_says_all_that_can_be_read(case: Case) -> None:
+    """The transport counts what it has received."""
+    sock, peer = case.pair()
+    send(peer, b"one")
+    send(peer, b"four")
+    recv(sock, 7, MSG_PEEK | MSG_WAITALL)
+
+    case.at("sent", input=attempt(ioctl_inq, sock))
 
 
 @clause("identity.fionread.datagram")
