@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -25,7 +24,6 @@ from native import (
     POLL_ALL,
     SIG_BLOCK,
     SOCK_DGRAM,
-    SOCK_SEQPACKET,
     SOCK_SEQPACKET,
     TCP_REPAIR,
     VMADDR_CID_LOCAL,
@@ -190,11 +188,6 @@ def _links() -> str:
     return "a veth pair was made and switched off"
 
 
-def _vsock_seqpacket() -> str:
-    replace(FAMILIES["vsock"], type=SOCK_SEQPACKET).pair()
-    return "a pair of vsock seqpacket sockets was made"
-
-
 def _udplite() -> str:
     socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)
     return "a UDP-Lite socket was made"
@@ -242,7 +235,6 @@ PROBES: dict[str, Callable[[], str]] = {
     "ping": _family("ping"),
     "mptcp": _family("mptcp"),
     "vsock": _family("vsock"),
-    "vsock_seqpacket": _vsock_seqpacket,
     "vsock_seqpacket": _vsock_seqpacket,
     "packet": _family("packet"),
     "netlink": _family("netlink"),
