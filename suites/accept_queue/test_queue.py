@@ -75,6 +75,20 @@ def test_unix_queue_takes_one_connection_more_than_the_backlog(case: Case) -> No
     case.at("drained", accepted=take_all(case, listener))
 
 
+@clause("queue.capacity.vsock")
+def test_vsock_queue_takes_one_connection_more_than_the_backlog(case: Case) -> None:
+    """Who finds no room is reset."""
+    backlog = int(case.variant.removeprefix("backlog_"))
+    listener = limited(case, backlog)
+    address = getsockname(listener)
+
+    outcomes = [attempt(connect, case.socket(f"client_{i}"), address) for i in range(backlog + 3)]
+
+    found = {"established": outcomes.count(0), "reset": outcomes.count("ECONNRESET")}
+    case.at("full", backlog=backlog, **found)
+    case.at("drained", accepted=take_all(case, listener))
+
+
 @clause("queue.length.is_told")
 def test_length_and_limit_are_told_of_the_listener(case: Case) -> None:
     """What counts segments on a connection counts connections on a listener."""
