@@ -51,7 +51,7 @@ def complain(case: Case, what: str, sender: int, peer: int) -> None:
 def checksum(message: bytes) -> int:
     """The Internet checksum, RFC 1071."""
     padded = message + bytes(len(message) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
