@@ -51,15 +51,22 @@ def bound(case: Case) -> Descriptor:
 
 
 @arranging
-def connecting(case: Case) -> Descriptor:
+def connecting(case: Case, role: str = SUBJECT) -> Descriptor:
     """A socket whose SYN is dropped, because the accept queue it is for is full (net/ipv4/tcp_input.c tcp_conn_request)."""
     assert isinstance(case.family, Tcp)
     listener, address = case.family.listener(backlog=1)
-    case.own(listener, "listener")
-    for role in ("first", "second"):
-        connect(case.own(case.family.socket(), role), address)
-    sock = fresh(case)
+    case.own(listener, f"{role}_listener")
+    for number in ("first", "second"):
+        connect(case.own(case.family.socket(), f"{role}_{number}"), address)
+    sock = fresh(case, role)
     attempt(connect, sock, address)
+    return sock
+
+
+def given_up(case: Case, role: str = SUBJECT) -> Descriptor:
+    """A socket that was shut for writing while it was connecting."""
+    sock = connecting(case, role)
+    shutdown(sock, SHUT_WR)
     return sock
 
 
@@ -191,12 +198,12 @@ def test_connecting_put_off_until_the_first_write(case: Case) -> None:
 @clause("state.tcp.connecting_shut")
 def test_connecting_given_up(case: Case) -> None:
     """inet_shutdown disconnects what is still connecting."""
-    sock = connecting(case)
+    reader, writer = given_up(case, READER), given_up(case, WRITER)
 
-    shutdown(sock, SHUT_WR)
+    given_up(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
 
 
 @clause("state.tcp.refused")
@@ -384,6 +391,18 @@ def test_reset(case: Case) -> None:
     case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
 
 
+@clause("state.tcp.reset_with_data")
+def test_reset_behind_data(case: Case) -> None:
+    """The receive queue isn't purged by an RST."""
+    reader, writer = was_reset(case, READER, b"data"), was_reset(case, WRITER, b"data")
+
+    was_reset(case, SUBJECT, b"data")
+
+    case.at("state")
+    first, second, third = (attempt(read, reader, 8) for _ in range(3))
+    case.at("asked", read=first, second=second, third=third, write=attempt(write, writer, b"x"))
+
+
 @clause("state.tcp.reset_half_closed")
 def test_reset_after_the_end_of_the_stream(case: Case) -> None:
     """A read finds the end of the stream before the error, and doesn't take it."""
@@ -454,18 +473,6 @@ def test_shut_before_it_was_connected(case: Case) -> None:
 
     case.at("state")
     case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
-
-
-@clause("state.tcp.reset_with_data")
-def test_reset_behind_data(case: Case) -> None:
-    """The receive queue isn't purged by an RST."""
-    reader, writer = was_reset(case, READER, b"data"), was_reset(case, WRITER, b"data")
-
-    was_reset(case, SUBJECT, b"data")
-
-    case.at("state")
-    first, second, third = (attempt(read, reader, 8) for _ in range(3))
-    case.at("asked", read=first, second=second, third=third, write=attempt(write, writer, b"x"))
 
 
 @clause("state.vsock.fresh")
