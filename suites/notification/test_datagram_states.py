@@ -232,6 +232,7 @@ def test_error_queued_and_selected(case: Case) -> None:
 
     sock = refused(case, queued=True)
     setsockopt(sock, SOL_SOCKET, SO_SELECT_ERR_QUEUE, 1)
+
     case.at("state")
     answers = {"read": attempt(read, reader, 8), "write": attempt(write, writer, ECHO)}
     recvmsg(sock, 8, MSG_ERRQUEUE)
