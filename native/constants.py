@@ -404,6 +404,7 @@ SYS_kill: int
 SYS_listen: int
 SYS_poll: int
 SYS_ppoll: int
+SYS_prlimit64: int
 SYS_pselect6: int
 SYS_read: int
 SYS_readv: int

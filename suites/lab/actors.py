@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from native import CLONE_NEWUSER, RLIMIT_SIGPENDING, CallError, Child, SYS_setresuid, SYS_unshare, getrlimit, prlimit
+import struct
+
+from native import (
+    CLONE_NEWUSER,
+    RLIMIT_SIGPENDING,
+    CallError,
+    Child,
+    SYS_prlimit64,
+    SYS_setresuid,
+    SYS_unshare,
+    getrlimit,
+)
 
 USERS = (60_001, 60_002, 60_003)
 """User ids that are nobody's, and not the suite's."""
@@ -36,5 +47,6 @@ def have_account(child: Child, limit: int) -> None:
 
 
 def limit_pending(child: Child, limit: int) -> None:
-    """RLIMIT_SIGPENDING of a child."""
-    prlimit(RLIMIT_SIGPENDING, limit, getrlimit(RLIMIT_SIGPENDING)[1], child.pid)
+    """RLIMIT_SIGPENDING of a child, which lowers it itself: for others it would take a capability once it is another user."""
+    limits = struct.pack("=QQ", limit, getrlimit(RLIMIT_SIGPENDING)[1])
+    child.call("prlimit", SYS_prlimit64, 0, RLIMIT_SIGPENDING, limits, 0)
