@@ -47,8 +47,6 @@ from native import (
     sleep_bind,
     sleep_socket,
     sockaddr_in,
-    sockaddr_in6,
-    sockaddr_nl,
     sockaddr_un,
     socket,
     socketcall,
@@ -57,6 +55,7 @@ from native import (
 from suites.catalogue import clause
 from suites.clauses import SUBJECT
 from suites.lab.case import Case, Descriptor, Plain, attempt
+from suites.lab.families import Family, Tcp, Udp
 
 FLAGS = {"none": 0, "cloexec": SOCK_CLOEXEC, "nonblock": SOCK_NONBLOCK, "both": SOCK_CLOEXEC | SOCK_NONBLOCK}
 OPENINGS = {"read": O_RDONLY, "write": O_WRONLY, "both": O_RDWR}
@@ -369,17 +368,9 @@ def test_listener_has_nothing_that_could_be_read(case: Case) -> None:
 # Several threads.
 
 
-def address_for(case: Case) -> bytes:
-    """An address to bind to that nobody else has, as the family writes it."""
-    match case.family.name:
-        case "tcp4" | "mptcp" | "udp4":
-            return sockaddr_in("127.0.0.1", 0)
-        case "tcp6" | "udp6":
-            return sockaddr_in6("::1", 0)
-        case "netlink":
-            return sockaddr_nl(0, 0)
-        case _:
-            return sockaddr_un(b"\0sockwake first call")
+def own_address(family: Family) -> bytes:
+    """An address to bind to that nobody else has."""
+    return family.address() if isinstance(family, (Tcp, Udp)) else sockaddr_un(b"\0sockwake first call")
 
 
 def in_threads(case: Case, start: Callable[[], Sleeper]) -> list[Plain]:
@@ -399,7 +390,7 @@ def test_one_of_several_threads_binds_a_fresh_socket(case: Case) -> None:
     """The lock is there before anybody can have the descriptor."""
     sock = case.socket()
 
-    outcomes = in_threads(case, lambda: sleep_bind(sock, address_for(case)))
+    outcomes = in_threads(case, lambda: sleep_bind(sock, own_address(case.family)))
 
     case.at("bound", bound=outcomes.count(0), refused=outcomes.count("EINVAL"))
 

@@ -227,7 +227,7 @@ def await_end_of(name: str) -> None:
 
 @clause("namespace.held.alive")
 def test_socket_keeps_its_namespace_alive(case: Case) -> None:
-    """Networks that nothing holds are taken down in the order in which they were left: the second's end is the first's fence."""
+    """Networks are taken down in the order in which they were left: the second's end is the first's fence."""
     sock = case.socket()
     netlink = case.own(rtnetlink.connect(), "netlink")
     child, _ = go_elsewhere(case)
