@@ -54,7 +54,7 @@ from native import (
 )
 from suites.lab.actors import USERS, become, have_account
 from suites.lab.families import FAMILIES
-from suites.lab.links import HeldLink, ShortLivedLink, SlowLink
+from suites.lab.links import HeldLink, SlowLink, SwitchedLink
 from suites.lab.namespace import NamespaceError, enter_network, sysctls
 from suites.lab.rtnetlink import Refused
 from suites.lab.signals import ARMED, WATCHED
@@ -184,7 +184,7 @@ def _sysctl(name: str) -> Callable[[], str]:
 
 
 def _links() -> str:
-    ShortLivedLink().down()
+    SwitchedLink().down()
     return "a veth pair was made and switched off"
 
 

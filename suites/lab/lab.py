@@ -31,7 +31,7 @@ from native import (
 )
 from suites.lab.families import Family, Packet, Vsock
 from suites.lab.keeper import Keeper
-from suites.lab.links import HeldLink, SlowLink
+from suites.lab.links import HeldLink, SlowLink, SwitchedLink
 from suites.lab.namespace import enter_network
 from suites.lab.signals import WATCHED
 
@@ -68,6 +68,7 @@ class Lab:
         self.fence = self._connected_to_itself()
         self._held_link: HeldLink | None = None
         self._slow_link: SlowLink | None = None
+        self._switched_link: SwitchedLink | None = None
         self._keeper: Keeper | None = None
         self.vsock_fence: tuple[int, int] | None = None
         self.ring = None if "io_uring" in lacking else Ring()
@@ -98,6 +99,14 @@ class Lab:
                 self._slow_link = SlowLink()
             self._own_sockets += 2  # its rtnetlink socket, and the one that has it look at its queue
         return self._slow_link
+
+    def switched_link(self) -> SwitchedLink:
+        """The link that cases may switch off, made when the first case asks for it."""
+        if self._switched_link is None:
+            with self._lasting():
+                self._switched_link = SwitchedLink()
+            self._own_sockets += 1  # its rtnetlink socket
+        return self._switched_link
 
     def prepare(self, family: Family) -> None:
         """Make what a family needs that stays, before a case has any descriptor whose number could be taken."""

@@ -34,7 +34,7 @@ NDTPA_IFINDEX, NDTPA_RETRANS_TIME, NDTPA_UCAST_PROBES, NDTPA_MCAST_PROBES = 1, 5
 TCA_KIND, TCA_OPTIONS, TCA_TBF_PARMS, TCA_TBF_BURST = 1, 2, 1, 6
 TC_H_ROOT, TC_LINKLAYER_ETHERNET = 0xFFFFFFFF, 1
 
-HELD, SLOW, SHORT_LIVED = "held0", "slow0", "short0"
+HELD, SLOW, SWITCHED, SHORT_LIVED = "held0", "slow0", "switched0", "short0"
 IFF_UP = 1
 PREFIX = {AF_INET: ("10.77.0.1", 16), AF_INET6: ("fd77::1", 64)}
 SILENT_MS = 60_000
@@ -146,17 +146,22 @@ class SlowLink:
         return struct.pack("=BxHiIII", 0, 0, if_index(SLOW), 0x10000, TC_H_ROOT, 0)
 
 
-class ShortLivedLink:
-    """A veth pair that a case may switch off and delete."""
+class SwitchedLink:
+    """A veth pair that a case may switch off. It goes with the network namespace of the thread that made it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = SWITCHED) -> None:
         self._netlink = connect()
-        _make(self._netlink, SHORT_LIVED, ipv6=False)
-        self.index = if_index(SHORT_LIVED)
+        self._name = name
+        _make(self._netlink, name, ipv6=False)
+        self._index = if_index(name)
 
     def address(self, ethertype: int) -> bytes:
         """Where a packet socket sends to, or binds to, for frames of this type on this link."""
-        return sockaddr_ll(self.index, ethertype)
+        return sockaddr_ll(self._index, ethertype)
+
+    def far_address(self, ethertype: int) -> bytes:
+        """The same for the other end, where what is sent on the link comes in."""
+        return sockaddr_ll(if_index(f"{self._name}p"), ethertype)
 
     def down(self) -> None:
         """Switch the link off; the kernel has told everybody when this returns."""
@@ -167,8 +172,8 @@ class ShortLivedLink:
         self._set(IFF_UP)
 
     def delete(self) -> None:
-        """Have it gone, with the other end."""
-        ask(self._netlink, Kind.DELLINK, 0, struct.pack("=BxHiII", 0, 0, self.index, 0, 0), f"delete {SHORT_LIVED}")
+        """Have it gone, with the other end. That takes the kernel twenty milliseconds (unregister_netdevice_many_notify)."""
+        ask(self._netlink, Kind.DELLINK, 0, struct.pack("=BxHiII", 0, 0, self._index, 0, 0), f"delete {self._name}")
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -177,8 +182,8 @@ class ShortLivedLink:
         close(self._netlink)
 
     def _set(self, flags: int) -> None:
-        body = struct.pack("=BxHiII", 0, 0, self.index, flags, IFF_UP)
-        ask(self._netlink, Kind.NEWLINK, 0, body, f"switch {SHORT_LIVED} {'on' if flags else 'off'}")
+        body = struct.pack("=BxHiII", 0, 0, self._index, flags, IFF_UP)
+        ask(self._netlink, Kind.NEWLINK, 0, body, f"switch {self._name} {'on' if flags else 'off'}")
 
 
 def _make(netlink: int, name: str, ipv6: bool = True) -> None:
