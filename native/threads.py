@@ -232,7 +232,7 @@ def sleep_write(fd: int, data: bytes) -> Sleeper:
 
 
 def sleep_sigtimedwait(signo: int) -> Sleeper:
-    """A thread in sigtimedwait(2) for one signal, without a limit; its value is a Siginfo."""
+    """A thread in sigtimedwait(2) for one signal, which the caller blocks, without a limit; its value is a Siginfo."""
     mask, info = ffi.new("uint64_t *", mask_of([signo])), ffi.new("char[]", 128)
     call = (mask, info, 0, 8)
 

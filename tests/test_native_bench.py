@@ -22,6 +22,7 @@ from native import (
     POLLPRI,
     READ,
     SIG_BLOCK,
+    SIGRTMIN,
     SIGUSR1,
     SOCK_DGRAM,
     SOCK_STREAM,
@@ -60,6 +61,16 @@ def fill(fd: int) -> None:
 
 
 class TestSleepers:
+    def test_sleeper_brings_the_signal_that_it_waited_for(self) -> None:
+        native.sigprocmask(native.SIG_BLOCK, {SIGRTMIN})  # the sleeper inherits it
+        sleeper = native.sleep_sigtimedwait(SIGRTMIN)
+        assert sleeper.await_asleep()
+        native.tgkill(os.getpid(), sleeper.tid, SIGRTMIN)
+
+        info, error = sleeper.outcome()
+        assert (info.signo, info.code, error) == (SIGRTMIN, native.SI_TKILL, None)
+        sleeper.join()
+
     @pytest.mark.parametrize(
         ("start", "brings"),
         [
@@ -250,6 +261,30 @@ class TestChild:
         send(pair[1], b"x")
         assert child.call("getpid", native.SYS_getpid) == child.pid
         child.exit()
+
+    def test_child_says_what_it_has_been_sent(self) -> None:
+        child = native.fork_child()
+        child.set_mask({SIGRTMIN})
+        for value in (7, 8):
+            native.sigqueue(child.pid, SIGRTMIN, value)
+
+        assert [(info.signo, info.value) for info in child.drain_signals({SIGRTMIN})] == [(SIGRTMIN, 7), (SIGRTMIN, 8)]
+        assert child.drain_signals({SIGRTMIN}) == []
+        child.exit()
+
+    def test_child_that_has_ended_is_a_zombie_until_it_is_reaped(self) -> None:
+        child = native.fork_child()
+        child.end()
+        native.kill(child.pid, 0)
+        child.exit()
+
+        with pytest.raises(CallError, match="ESRCH"):
+            native.kill(child.pid, 0)
+
+    def test_child_exits_while_a_later_one_holds_what_it_held(self) -> None:
+        first, second = native.fork_child(), native.fork_child(own_memory=True)
+        first.exit()
+        second.exit()
 
 
 class TestDeadline:
