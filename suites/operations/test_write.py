@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from native import (
     AF_VSOCK,
+    IPPROTO_TCP,
     KERNEL,
     MSG_DONTWAIT,
     MSG_EOR,
@@ -12,6 +13,7 @@ from native import (
     O_NONBLOCK,
     SHUT_WR,
     SOCK_SEQPACKET,
+    TCP_REPAIR,
     VMADDR_CID_LOCAL,
     VMADDR_PORT_ANY,
     accept4,
@@ -28,6 +30,7 @@ from native import (
     send_at,
     sendmsg,
     set_flags,
+    setsockopt,
     shutdown,
     sockaddr_vm,
     socket,
@@ -36,12 +39,19 @@ from native import (
 )
 from suites.catalogue import clause
 from suites.lab.calls import end_of, memory, transmit, transmit_at
-from suites.lab.case import Case, Descriptor, attempt
+from suites.lab.case import Case, Descriptor, Plain, attempt
+from suites.lab.repair import NO_PROBE
 
 ECHO_REQUEST = b"\x08\0\0\0\0\0\0\1"
 """The header of an ICMP echo request, RFC 792; the kernel fills in the checksum and the identifier."""
 
 MANY_PAGES = 256
+MAX_RW_COUNT = 0x7FFF_F000
+"""include/linux/fs.h: INT_MAX rounded down to a page."""
+
+TCP_REPAIR_QUEUE, TCP_RECV_QUEUE = 20, 1
+"""linux/tcp.h: which queue of a connection under repair is written to."""
+
 NO_PARTS: dict[str, list[bytes]] = {"none": [], "one": [b""], "three": [b"", b"", b""]}
 WITH_FLAGS: dict[str, Callable[[int, int], int]] = {
     "send": lambda fd, flags: send(fd, b"x", flags),
@@ -308,6 +318,31 @@ def test_count_beyond_32_bits_sends_what_fits(case: Case) -> None:
     written = transmit_at(case.variant, sock, memory(case, MANY_PAGES), 1 << 32)
 
     case.at("written", written=written)
+
+
+def queued(sock: Descriptor, address: int, count: int) -> Plain:
+    """What a write to the receive queue of a connection under repair comes to; what it put there is received again.
+
+    tcp_send_rcvq takes as many whole pages as a packet has room for, and of the rest of the count what is less than a page.
+    """
+    setsockopt(sock, IPPROTO_TCP, TCP_REPAIR, 1)
+    setsockopt(sock, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE)
+    written = attempt(write_at, sock, address, count)
+    setsockopt(sock, IPPROTO_TCP, TCP_REPAIR, NO_PROBE)
+    while attempt(recv, sock, 1 << 20, MSG_DONTWAIT) != "EAGAIN":
+        pass
+    return written
+
+
+@clause("write.count.clamp_is_exact")
+def test_count_is_clamped_to_the_last_whole_page_below_2_gib(case: Case) -> None:
+    """Of a count that isn't whole pages, what is left over shows whether it was clamped."""
+    sock, _ = case.pair()
+    room = memory(case, MANY_PAGES)
+
+    counts = {"below": MAX_RW_COUNT - 1, "largest": MAX_RW_COUNT, "above": MAX_RW_COUNT + 1, "far_above": (1 << 32) + 1}
+
+    case.at("written", **{name: queued(sock, room, count) for name, count in counts.items()})
 
 
 def write_fresh(case: Case) -> None:
