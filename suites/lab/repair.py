@@ -35,8 +35,11 @@ WINDOW = 65_535
 
 
 def connected_to(case: Case, host: str) -> Descriptor:
-    """A connection of the case's family to a host on the held link, without a segment sent (net/ipv4/tcp_output.c tcp_connect)."""
-    domain = case.family.domain
+    """A connection of the case's family to a host on the held link, without a segment sent (net/ipv4/tcp_output.c tcp_connect).
+
+    It ends without one too: an RST would wait for the host in the neighbour table, whose room is the machine's (gc_thresh3).
+    """
+    domain, link = case.family.domain, case.lab.held_link()
     make = sockaddr_in if domain == AF_INET else sockaddr_in6
     sock = case.socket()
     setsockopt(sock, IPPROTO_TCP, TCP_REPAIR, 1)
@@ -44,4 +47,6 @@ def connected_to(case: Case, host: str) -> Descriptor:
     connect(sock, make(host, 9))
     setsockopt_bytes(sock, IPPROTO_TCP, TCP_REPAIR_WINDOW, struct.pack("=5I", 0, WINDOW, WINDOW, 0, 0))
     setsockopt(sock, IPPROTO_TCP, TCP_REPAIR, NO_PROBE)
+    case.afterwards(lambda: link.forget(domain, host))
+    case.afterwards(lambda: setsockopt(sock, IPPROTO_TCP, TCP_REPAIR, 1))
     return sock
