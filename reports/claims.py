@@ -64,7 +64,7 @@ def account(runs: Sequence[Run], prefix: str) -> Iterator[str]:
             yield from ("", f"Document {document}", "")
         yield from _told(statement, standing.get(statement.id, []), columns)
     driven = sum(statement.id in standing for statement in chosen)
-    reasons = sum(statement.left_out is not None for statement in chosen)
+    reasons = sum(statement.left_out is not None and statement.id not in standing for statement in chosen)
     untried = len(chosen) - driven - reasons
     yield ""
     yield f"{len(chosen)} in all: {driven} with clauses in these runs, {reasons} left out with a reason, {untried} not tried"

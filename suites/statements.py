@@ -1,14 +1,14 @@
 """What is to be covered: the statements of the documents, of the surveys and of the kernels' sources, by id.
 
 Owns `specification/sources/*.toml` and the account of which clauses stand for which statement. A statement that no clause stands
-for says why (`left_out`), and where it is for another target to show, which (`target`).
+for says why (`left_out`). Where it is for another target to show, that is named (`target`); clauses may then stand for a part.
 
     [[statement]]
     id = "A10"                     a claim of a document; others: "behaviour:B14", "fact:W4", "diff:D3", "correction:2"
     document = "001: ..."          claims only
     says = "..."
-    left_out = "..."               only where no clause stands for it: the reason
-    target = "vm-6.12"             only with left_out, where another target is to show it
+    left_out = "..."               only where no clause stands for it, or with a target: the reason
+    target = "vm-6.12"             only with left_out, where another target is to show it, or the rest of it
 """
 
 from __future__ import annotations

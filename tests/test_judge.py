@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from suites.judge import MASK_BITS, accepts, judge, relation
+from suites.judge import MASK_BITS, SIGNAL_NAMES, accepts, judge, relation
 
 Json = Any
 
@@ -85,6 +85,25 @@ def accepted(expected: Json, observed: Json) -> bool:
     return True
 
 
+def told_as_accepted(expected: Json, observed: Json) -> bool:
+    """Whether the signals of each moment are a sequence that the expectation accepts, without the judge's comparing code."""
+    names = observed["names"]
+
+    def plain(signal: Json) -> Json:
+        own = {"pid": names["pid"], "uid": names["uid"]}
+        by_name = {field: own[field] if signal[field] == "self" else signal[field] for field in own}
+        number = {"armed": names["signal"], **SIGNAL_NAMES}[signal["signal"]]
+        fd = names["descriptors"][signal["fd"]] if isinstance(signal["fd"], str) else signal["fd"]
+        return {"signo": number, "fd": fd} | by_name | {field: signal[field] for field in ("code", "errno", "band")}
+
+    for moment, stated in expected["moments"].items():
+        choices = stated["signals"]["any"] if isinstance(stated["signals"], dict) else [stated["signals"]]
+        seen = [{**signal, "at": moment} for signal in observed["signals"] if signal["at"] == moment]
+        if seen not in [[{**plain(signal), "at": moment} for signal in choice] for choice in choices]:
+            return False
+    return True
+
+
 def by_python(text: str, moment: str, moments: Json) -> bool:
     """A relation as Python itself reads it."""
 
@@ -110,7 +129,8 @@ def test_every_changed_observation_is_judged_as_its_expectation_says(host_cases:
         expected, observed = case["expected"], copy.deepcopy(case["observed"])
         assert judge(expected, observed).outcome == "PASS", case["case"]
         for what in changed_signals(observed, expected):
-            assert judge(expected, observed).outcome == "FAIL", f"{case['case']}: {what}"
+            inside = told_as_accepted(expected, observed)
+            assert judge(expected, observed).outcome == ("PASS" if inside else "FAIL"), f"{case['case']}: {what}"
             judged += 1
         for what in changed_facts(observed, expected):
             inside = accepted(expected, observed)

@@ -38,10 +38,10 @@ def test_every_numbered_statement_is_there(ids: set[str]) -> None:
 
 
 def test_every_statement_has_a_clause_or_a_reason() -> None:
-    """One or the other: a reason beside a clause would be a lie."""
+    """One or the other: a reason beside a clause would be a lie, but where it is another target that shows the rest."""
     covered = statements.covering(clauses.load().clauses.values())
     uncovered = {name for name, said in statements.load().items() if name not in covered and not said.left_out}
-    contradicted = {name for name, said in statements.load().items() if name in covered and said.left_out}
+    contradicted = {name for name, said in statements.load().items() if name in covered and said.left_out and not said.target}
 
     assert (uncovered, contradicted) == (set(), set())
 
