@@ -3,7 +3,7 @@
 from native import MSG_DONTWAIT, SHUT_WR, send, shutdown
 from suites.catalogue import clause
 from suites.lab.case import INPUT, OUTPUT, Case, attempt
-from suites.lab.outbox import PAYLOAD, SMALL
+from suites.lab.outbox import SMALL
 
 
 @clause("space.failed_send.signals_once")
@@ -109,7 +109,7 @@ def test_blocked_writer_takes_the_room_and_no_signal_is_sent(case: Case) -> None
     box = case.outbox()
     case.arm(box.socket)
     box.load()
-    case.sleep("send", box.socket, PAYLOAD, name="writer")
+    case.sleep("send", box.socket, box.payload, name="writer")
 
     case.at("loaded")
     box.let_all_go()

@@ -1,17 +1,23 @@
 """Outboxes: sockets whose sent data stays charged to them until it is let go, packet by packet.
 
 Owns how each family is kept from giving its send buffer back: a reader that doesn't read (TCP, AF_UNIX), neighbours that don't
-answer (UDP, raw), a token bucket (packet). Knows no threshold: those stand in the specification.
+answer (UDP, raw, ICMP echo), a token bucket (packet). Knows no threshold: those stand in the specification.
 """
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
+from socket import inet_pton
 from typing import TYPE_CHECKING
 
 from native import (
     AF_INET,
+    IP_HDRINCL,
+    IPPROTO_IP,
+    IPPROTO_IPV6,
     IPPROTO_TCP,
+    IPV6_HDRINCL,
     MSG_DONTWAIT,
     POLLOUT,
     SO_RCVBUF,
@@ -37,13 +43,16 @@ from native import (
     sockaddr_in6,
 )
 from suites.clauses import SUBJECT
-from suites.lab.families import Packet, Raw, Tcp, Udp
+from suites.lab.families import EXPERIMENTAL_PROTOCOL, Packet, Ping, Raw, Tcp, Udp
 from suites.lab.links import HELD_BYTES, PREFIX, SlowLink
 
 if TYPE_CHECKING:
     from suites.lab.case import Case, Descriptor
 
 PAYLOAD = b"x" * HELD_BYTES
+ECHO = b"\x08" + bytes(7) + b"x" * (HELD_BYTES - 8)
+"""An ICMP echo request (RFC 792): the only thing that an ICMP echo socket sends, and it fills in the rest (net/ipv4/ping.c)."""
+
 SMALL = 4_608
 """What SO_SNDBUF is set to: the kernel doubles it, and a few packets fill it."""
 
@@ -60,6 +69,8 @@ class Outbox(ABC):
     socket: Descriptor
     peer: Descriptor
     """Who reads what is sent, where there is such a socket."""
+    payload = PAYLOAD
+    """What one packet carries."""
 
     def __init__(self, case: Case, role: str = SUBJECT) -> None:
         self.case = case
@@ -190,12 +201,12 @@ class TcpOutbox(Outbox):
 
 
 class NeighbourOutbox(Outbox):
-    """UDP and raw: charged while the neighbour that the packet is for hasn't answered."""
+    """UDP, raw and ICMP echo: charged while the neighbour that the packet is for hasn't answered."""
 
     def __init__(self, case: Case, role: str = SUBJECT) -> None:
         super().__init__(case, role)
         family = case.family
-        assert isinstance(family, (Udp, Raw))
+        assert isinstance(family, (Udp, Raw, Ping))
         self.link = case.lab.held_link()
         self.domain = family.domain
         self.make = sockaddr_in if self.domain == AF_INET else sockaddr_in6
@@ -204,7 +215,9 @@ class NeighbourOutbox(Outbox):
         self.room(2 * SMALL)
         self.waiting: list[str] = []
         self.connected = self._neighbour()
-        self.port = 0 if isinstance(family, Raw) else 9  # what a raw IPv6 socket takes for a port is its protocol
+        self.port = 9 if isinstance(family, Udp) else 0  # what a raw IPv6 socket takes for a port is its protocol
+        self.payload = ECHO if isinstance(family, Ping) else PAYLOAD
+        self.writes_header = False
         connect(self.socket, self.make(self.connected, self.port))
 
     def _neighbour(self) -> str:
@@ -212,9 +225,22 @@ class NeighbourOutbox(Outbox):
         self.case.afterwards(lambda: self.link.forget(self.domain, host))
         return host
 
+    def write_header(self) -> None:
+        """Have the packets' IP headers written here and not by the kernel (raw(7) IP_HDRINCL)."""
+        level, name = (IPPROTO_IP, IP_HDRINCL) if self.domain == AF_INET else (IPPROTO_IPV6, IPV6_HDRINCL)
+        setsockopt(self.socket, level, name, 1)
+        self.writes_header = True
+
+    def _header(self, host: str) -> bytes:
+        here, there = (inet_pton(self.domain, address) for address in (PREFIX[self.domain][0], host))
+        if self.domain == AF_INET:  # RFC 791; the kernel fills in length, identification and checksum
+            return struct.pack("!BxHHHBBH4s4s", 0x45, 0, 0, 0, 64, EXPERIMENTAL_PROTOCOL, 0, here, there)
+        return struct.pack("!IHBB16s16s", 6 << 28, len(self.payload), EXPERIMENTAL_PROTOCOL, 64, here, there)
+
     def send(self, flags: int = MSG_DONTWAIT) -> int:
         host = self._neighbour()
-        sent = sendto(self.socket, PAYLOAD, flags, self.make(host, self.port))
+        packet = self._header(host) + self.payload if self.writes_header else self.payload
+        sent = sendto(self.socket, packet, flags, self.make(host, self.port))
         self.waiting.append(host)
         self.held += 1
         return sent
@@ -273,7 +299,7 @@ def outbox(case: Case) -> Outbox:
     match case.family:
         case Tcp():
             return TcpOutbox(case)
-        case Udp() | Raw():
+        case Udp() | Raw() | Ping():
             return NeighbourOutbox(case)
         case Packet():
             return PacketOutbox(case)
