@@ -1,15 +1,22 @@
 """SOCK_WAKE_WAITD: who waits for data in a receiving call is woken, and isn't signalled as well."""
 
+import struct
+
 from native import (
     MSG_DONTWAIT,
     MSG_OOB,
     MSG_PEEK,
     MSG_WAITALL,
+    SHUT_RDWR,
     SHUT_WR,
+    SO_RCVTIMEO,
+    SOL_SOCKET,
     close,
     linger,
+    pipe2,
     recv,
     sched_setaffinity,
+    setsockopt_bytes,
     shutdown,
 )
 from suites.catalogue import clause
@@ -48,6 +55,33 @@ def test_receiver_on_another_cpu_is_signalled_now_and_then(case: Case) -> None:
     case.at("raced", rounds=ROUNDS, signals_sent=sent)
 
 
+@clause("waitd.mptcp.suppresses")
+def test_blocked_mptcp_receiver_takes_the_data_and_no_signal_is_sent(case: Case) -> None:
+    """mptcp_recvmsg waits as TCP does."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    case.sleep(case.variant, sock, 1, name="receiver")
+
+    case.deliver(b"x")
+
+    case.at("delivered")
+
+
+@clause("waitd.splicer.suppresses")
+def test_blocked_splice_moves_the_data_and_no_signal_is_sent(case: Case) -> None:
+    """The wait for a stream's data is the same whoever wants it."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    _, into = (case.own(end, role) for end, role in zip(pipe2(0), ("pipe_out", "pipe_in"), strict=True))
+    case.sleep("splice", sock, into, 1, name="receiver")
+
+    case.deliver(b"x")
+    case.at("delivered")
+    case.deliver(b"y")
+
+    case.at("next")
+
+
 @clause("waitd.peeker.suppresses")
 def test_blocked_peeker_sees_the_data_and_no_signal_is_sent(case: Case) -> None:
     """MSG_PEEK waits like any other receive."""
@@ -74,6 +108,36 @@ def test_receiver_of_three_bytes_sleeps_through_two_without_a_signal(case: Case)
     case.deliver(b"c")
 
     case.at("complete")
+
+
+@clause("waitd.two_receivers.suppress")
+def test_two_blocked_receivers_take_two_segments_without_a_signal(case: Case) -> None:
+    """Who is woken in vain marks the socket again."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    receivers = [case.sleep("recv", sock, 1, name=name) for name in ("first", "second")]
+
+    case.deliver(b"x")
+    case.fence()
+    asleep = sum(receiver.await_asleep() for receiver in receivers)
+    case.deliver(b"y")
+
+    case.at("delivered", asleep_after_one=asleep)
+
+
+@clause("waitd.two_receivers.share_the_mark")
+def test_receiver_that_leaves_unmarks_the_socket_of_another(case: Case) -> None:
+    """There is one bit for all who wait."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    first = case.sleep("recv", sock, 1, name="first")
+    case.sleep("recv", sock, 1, name="second")
+
+    first.interrupt()
+    case.at("interrupted")
+    case.deliver(b"x")
+
+    case.at("delivered")
 
 
 @clause("waitd.receiver.signals")
@@ -110,6 +174,31 @@ def test_end_of_stream_wakes_a_blocked_receiver_without_a_signal(case: Case) -> 
     shutdown(peer, SHUT_WR)
 
     case.at("shut")
+
+
+@clause("waitd.hangup.suppressed")
+def test_end_of_both_directions_wakes_a_blocked_receiver_without_a_signal(case: Case) -> None:
+    """The subject's own direction has ended before."""
+    sock, peer = case.pair()
+    case.arm(sock)
+    shutdown(sock, SHUT_WR)
+    case.sleep("recv", sock, 1, name="receiver")
+
+    shutdown(peer, SHUT_RDWR)
+
+    case.at("ended")
+
+
+@clause("waitd.hangup.suppressed_at_close")
+def test_close_of_a_unix_peer_wakes_a_blocked_receiver_without_a_signal(case: Case) -> None:
+    """unix_release_sock tells POLL_HUP by WAITD."""
+    sock, peer = case.pair()
+    case.arm(sock)
+    case.sleep("recv", sock, 1, name="receiver")
+
+    close(peer)
+
+    case.at("ended")
 
 
 @clause("waitd.end.signals_twice")
@@ -168,6 +257,19 @@ def test_interrupted_receiver_leaves_no_mark(case: Case) -> None:
 
     receiver.interrupt()
     case.at("interrupted")
+    case.deliver(b"x")
+
+    case.at("next")
+
+
+@clause("waitd.timed_out.signals")
+def test_receiver_whose_time_is_over_leaves_no_mark(case: Case) -> None:
+    """A wait that ends for want of time ends like any other."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    setsockopt_bytes(sock, SOL_SOCKET, SO_RCVTIMEO, struct.pack("@ll", 0, 1000))
+
+    case.at("timed_out", recv=attempt(recv, sock, 1))
     case.deliver(b"x")
 
     case.at("next")
