@@ -411,7 +411,7 @@ class Execution:
             )
             if line["outcome"] == "SKIP":
                 report.outcome = "skipped"
-                report.longrepr = (str(DEVIATIONS.parent), None, line["reason"])  # told once for all cases of a reason
+                report.longrepr = (str(DEVIATIONS.parent), None, line["reason"])  # type: ignore[assignment]  # told once for all cases
             elif line["outcome"] in ("FAIL", "ERROR"):
                 report.outcome = "failed"
                 report.longrepr = explanation(line)

@@ -459,6 +459,7 @@ class Case:
         for fd in reversed(self._owned):
             with suppress(CallError):  # EBADF: the case has closed it itself
                 self.lab.discard(self.family, fd)
+        self.lab.forget_neighbours()
         self.fence()
         drain_signals(WATCHED)
 

@@ -118,6 +118,11 @@ class Lab:
                 self.vsock_fence = family.pair()
             self._own_sockets += 2
 
+    def forget_neighbours(self) -> None:
+        """Have the held link forget what the last case has used of it."""
+        if self._held_link:
+            self._held_link.forget_used()
+
     def discard(self, family: Family, fd: int) -> None:
         """Close what a case left open, in the way of its family."""
         if isinstance(family, Packet) and self._keeper:

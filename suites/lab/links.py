@@ -36,7 +36,7 @@ TC_H_ROOT, TC_LINKLAYER_ETHERNET = 0xFFFFFFFF, 1
 
 HELD, SLOW, SWITCHED, SHORT_LIVED = "held0", "slow0", "switched0", "short0"
 IFF_UP = 1
-PREFIX = {AF_INET: ("10.77.0.1", 16), AF_INET6: ("fd77::1", 64)}
+PREFIX = {AF_INET: ("10.0.0.1", 8), AF_INET6: ("fd77::1", 64)}
 SILENT_MS = 60_000
 """After how long an unresolved neighbour's packets are dropped: far past every deadline."""
 
@@ -60,6 +60,7 @@ class HeldLink:
     def __init__(self) -> None:
         self._netlink = connect()
         self._next = 2
+        self._used: list[tuple[int, str]] = []
         _make(self._netlink, HELD)
         for family, directory in ((AF_INET, "ipv4"), (AF_INET6, "ipv6")):
             if Path("/proc/sys/net", directory).exists():
@@ -67,10 +68,15 @@ class HeldLink:
                 self._address(family)
 
     def silent_neighbour(self, family: int) -> str:
-        """An address on the held link that has never been used and will not answer."""
+        """An address on the held link that has never been used and will not answer; the end of the case forgets it."""
         number = self._next
         self._next += 1
-        return f"10.77.{number >> 8}.{number & 255}" if family == AF_INET else f"fd77::1:{number:x}"
+        if family == AF_INET:
+            host = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        else:  # all of one solicited-node multicast address (RFC 4291), which would take a place in the table for each
+            host = f"fd77:0:0:0:{number >> 16:x}:{number & 0xFFFF:x}:0:2"
+        self._used.append((family, host))
+        return host
 
     def resolve(self, family: int, host: str) -> None:
         """Tell the kernel where a neighbour is: what was held back for it goes at once (net/core/neighbour.c neigh_update)."""
@@ -81,6 +87,15 @@ class HeldLink:
         """Remove a neighbour; what was held back for it is dropped."""
         with suppress(Refused):  # it may never have been asked for
             ask(self._netlink, Kind.DELNEIGH, 0, self._neighbour(family, host), f"forget {host}")
+
+    def forget_used(self) -> None:
+        """Remove all neighbours that a case has used, once its sockets are closed: a route that one holds keeps a neighbour.
+
+        The kernel's table has room for 1,024 on the whole machine (gc_thresh3), and looks after it only now and then.
+        """
+        for family, host in self._used:
+            self.forget(family, host)
+        self._used.clear()
 
     def _neighbour(self, family: int, host: str) -> bytes:
         head = struct.pack("=BxHiHBB", family, 0, if_index(HELD), NUD_PERMANENT, 0, 0)

@@ -221,9 +221,7 @@ class NeighbourOutbox(Outbox):
         connect(self.socket, self.make(self.connected, self.port))
 
     def _neighbour(self) -> str:
-        host = self.link.silent_neighbour(self.domain)
-        self.case.afterwards(lambda: self.link.forget(self.domain, host))
-        return host
+        return self.link.silent_neighbour(self.domain)
 
     def write_header(self) -> None:
         """Have the packets' IP headers written here and not by the kernel (raw(7) IP_HDRINCL)."""

@@ -39,7 +39,7 @@ def connected_to(case: Case, host: str) -> Descriptor:
 
     It ends without one too: an RST would wait for the host in the neighbour table, whose room is the machine's (gc_thresh3).
     """
-    domain, link = case.family.domain, case.lab.held_link()
+    domain = case.family.domain
     make = sockaddr_in if domain == AF_INET else sockaddr_in6
     sock = case.socket()
     setsockopt(sock, IPPROTO_TCP, TCP_REPAIR, 1)
@@ -47,6 +47,5 @@ def connected_to(case: Case, host: str) -> Descriptor:
     connect(sock, make(host, 9))
     setsockopt_bytes(sock, IPPROTO_TCP, TCP_REPAIR_WINDOW, struct.pack("=5I", 0, WINDOW, WINDOW, 0, 0))
     setsockopt(sock, IPPROTO_TCP, TCP_REPAIR, NO_PROBE)
-    case.afterwards(lambda: link.forget(domain, host))
     case.afterwards(lambda: setsockopt(sock, IPPROTO_TCP, TCP_REPAIR, 1))
     return sock
