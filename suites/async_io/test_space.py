@@ -1,9 +1,20 @@
 """SOCK_WAKE_SPACE: the return of room is signalled if it was missed before, and once."""
 
-from native import MSG_DONTWAIT, SHUT_WR, send, shutdown
+from native import (
+    MSG_DONTWAIT,
+    SHUT_WR,
+    bind,
+    close,
+    connect,
+    getsockname,
+    recv,
+    send,
+    shutdown,
+    sockaddr_un,
+)
 from suites.catalogue import clause
-from suites.lab.case import INPUT, OUTPUT, Case, attempt
-from suites.lab.outbox import SMALL
+from suites.lab.case import INPUT, OUTPUT, Case, Descriptor, attempt
+from suites.lab.outbox import SMALL, NeighbourOutbox
 
 
 @clause("space.failed_send.signals_once")
@@ -24,6 +35,49 @@ def test_failed_send_has_the_return_of_room_signalled_once(case: Case) -> None:
     box.let_all_go()
 
     case.at("drained_again")
+
+
+def fill_and_drain_twice(case: Case, own_header: bool = False) -> None:
+    """Have a send fail, give the room back, and do it again with room all the time."""
+    box = case.outbox()
+    if own_header:
+        assert isinstance(box, NeighbourOutbox)
+        box.write_header()
+    case.arm(box.socket)
+
+    box.fill()
+    case.at("full", send=attempt(box.send))
+    box.let_all_go()
+    case.at("drained")
+    box.send()
+    box.let_all_go()
+
+    case.at("again")
+
+
+@clause("space.ping.failed_send")
+def test_failed_echo_request_has_the_return_of_room_signalled_once(case: Case) -> None:
+    """What decides is which of two ways the packet's memory comes."""
+    fill_and_drain_twice(case)
+
+
+@clause("space.raw.is_silent")
+def test_raw_socket_fails_at_twice_its_buffer_and_nothing_is_signalled(case: Case) -> None:
+    """Later parts of a packet are allocated without a wait, and to raw sockets all parts are later ones."""
+    box = case.outbox()
+    case.arm(box.socket)
+
+    box.fill()
+    case.at("full", send=attempt(box.send), send_that_may_block=attempt(box.send, 0))
+    box.let_all_go()
+
+    case.at("drained")
+
+
+@clause("space.raw.own_header_signals")
+def test_raw_socket_with_its_own_headers_has_the_return_of_room_signalled_once(case: Case) -> None:
+    """raw_send_hdrinc allocates the packet whole."""
+    fill_and_drain_twice(case, own_header=True)
 
 
 @clause("space.short_send.signals_once")
@@ -57,6 +111,36 @@ def test_room_that_nobody_missed_comes_back_silently(case: Case) -> None:
     case.at("drained")
 
 
+@clause("space.release.edges")
+def test_each_packet_given_back_is_an_edge_and_no_signal(case: Case) -> None:
+    """The callback asks for sleepers, not for the mark."""
+    box = case.outbox()
+    box.room(100_000)
+    case.arm(box.socket)
+
+    box.send()
+    box.send()
+    case.at("sent")
+    box.let_go()
+    case.at("one")
+    box.let_go()
+
+    case.at("two")
+
+
+@clause("space.release.tcp_has_no_edge")
+def test_acknowledged_data_that_nobody_waited_for_is_no_edge(case: Case) -> None:
+    """tcp_check_space returns before it calls the callback."""
+    box = case.outbox()
+    case.arm(box.socket)
+
+    box.send()
+    case.at("sent")
+    box.let_all_go()
+
+    case.at("drained")
+
+
 @clause("space.poll.marks")
 def test_poll_that_finds_no_room_has_its_return_signalled_once(case: Case) -> None:
     """No send has failed: the poll alone is the cause."""
@@ -71,6 +155,35 @@ def test_poll_that_finds_no_room_has_its_return_signalled_once(case: Case) -> No
     box.let_all_go()
 
     case.at("again")
+
+
+@clause("space.poll.request_marks")
+def test_request_to_poll_that_finds_no_room_has_its_return_signalled_once(case: Case) -> None:
+    """The mark outlives the request."""
+    box = case.outbox()
+    case.arm(box.socket)
+    box.load()
+
+    case.at("asked", found=case.ask(case.variant, box.socket, OUTPUT))
+    box.let_all_go()
+    case.at("drained")
+    box.send()
+    box.let_all_go()
+
+    case.at("again")
+
+
+@clause("space.polls.signal_once")
+def test_many_polls_without_room_have_its_return_signalled_once(case: Case) -> None:
+    """Marking what is marked changes nothing."""
+    box = case.outbox()
+    case.arm(box.socket)
+    box.fill()
+
+    case.at("asked", found=sum(case.ask(observer, box.socket, OUTPUT) for observer in ("poll", "select", "epoll")))
+    box.let_all_go()
+
+    case.at("drained")
 
 
 def look_and_give_back(case: Case, observer: str, events: int) -> None:
@@ -179,3 +292,88 @@ def test_tcp_that_has_shut_down_signals_no_room(case: Case) -> None:
     box.let_all_go()
 
     case.at("drained")
+
+
+@clause("space.shut_down.signals")
+def test_datagram_socket_that_has_shut_down_signals_room(case: Case) -> None:
+    """Nothing can be sent, and there is room for it."""
+    box = case.outbox()
+    case.arm(box.socket)
+    box.fill()
+
+    case.at("full", send=attempt(box.send))
+    shutdown(box.socket, SHUT_WR)
+    box.let_all_go()
+
+    case.at("drained")
+
+
+def fill_and_close_the_peer(case: Case) -> None:
+    """Have a send fail, then close the peer with all of it unread."""
+    box = case.outbox()
+    case.arm(box.socket)
+    box.fill()
+
+    case.at("full", send=attempt(box.send))
+    close(box.peer)
+
+    case.at("closed")
+
+
+@clause("space.peer_closed.signals")
+def test_close_of_a_unix_datagram_peer_is_room(case: Case) -> None:
+    """The queue of a socket that goes is purged, packet by packet."""
+    fill_and_close_the_peer(case)
+
+
+@clause("space.peer_closed.signals_after_the_end")
+def test_close_of_a_unix_peer_is_an_end_and_then_room(case: Case) -> None:
+    """unix_release_sock tells the peer before it purges the queue."""
+    fill_and_close_the_peer(case)
+
+
+def fill_the_queue_of_a_peer(case: Case) -> tuple[Descriptor, Descriptor]:
+    """An armed socket whose peer, which isn't connected back, takes no more (net/unix/af_unix.c unix_recvq_full)."""
+    sock, peer = case.socket(), case.socket("peer")
+    bind(peer, sockaddr_un(b""))
+    connect(sock, getsockname(peer))
+    case.arm(sock)
+    while attempt(send, sock, b"x", MSG_DONTWAIT) == 1:
+        pass
+    return sock, peer
+
+
+@clause("space.peer_queue.is_silent")
+def test_datagram_refused_by_the_peers_queue_marks_nothing(case: Case) -> None:
+    """The sender's own buffer was never short."""
+    sock, peer = fill_the_queue_of_a_peer(case)
+
+    case.at("full", send=attempt(send, sock, b"x", MSG_DONTWAIT))
+    recv(peer, 1)
+
+    case.at("read")
+
+
+@clause("space.peer_queue.poll_signals")
+def test_poll_that_finds_the_peers_queue_full_has_its_reading_signalled_once(case: Case) -> None:
+    """The datagram that is read is given back to the sender."""
+    sock, peer = fill_the_queue_of_a_peer(case)
+
+    case.at("full", found=case.ask("poll", sock, OUTPUT))
+    recv(peer, 1)
+    case.at("read")
+    recv(peer, 1)
+
+    case.at("again")
+
+
+@clause("space.peer_queue.refusal_signals")
+def test_datagram_refused_after_a_poll_signals_room_that_is_not_there(case: Case) -> None:
+    """Memory that was taken in vain is given back like any other."""
+    sock, peer = fill_the_queue_of_a_peer(case)
+
+    case.at("asked", found=case.ask("poll", sock, OUTPUT))
+    case.at("refused", send=attempt(send, sock, b"x", MSG_DONTWAIT))
+    recv(peer, 1)
+
+    case.at("read")
