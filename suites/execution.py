@@ -7,6 +7,7 @@ travels as plain data on pytest's reports (`report.sockwake`), so it is the same
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import os
 import platform
@@ -242,6 +243,7 @@ class Execution:
             Random(self.settings.shuffle).shuffle(kept)
         kept.sort(key=_place)
         items[:] = kept
+        gc.freeze()  # what was collected stays to the end: looking through it again and again would be for nothing
 
     # How one is executed
 
@@ -404,6 +406,7 @@ class Execution:
             _attach(report, start, start)
         elif call.when == "call" and LINE in item.stash:
             line = item.stash[LINE]
+            del item.stash[LINE]  # pytest keeps its items to the end: thousands of these would be most of its memory
             _attach(
                 report,
                 line,

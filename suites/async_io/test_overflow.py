@@ -18,7 +18,7 @@ def limited_owner(case: Case, limit: int = 0) -> tuple[Descriptor, Child]:
     """
     sock, _ = case.pair()
     case.arm(sock)
-    child = case.fork(own_memory=True)
+    child = case.fork(own_memory=limit > 0)  # an account may take a user namespace
     if limit:
         have_account(child, limit)
     else:

@@ -216,7 +216,8 @@ class Case:
         """Put a thread to sleep in one system call, and return once the kernel says that it is asleep.
 
         `call` is recv, read, readv, recvmsg, accept, connect, send, write, poll, ppoll, select, pselect or epoll; a poller's
-        argument is INPUT or OUTPUT. `name` is what the clause calls the sleeper, by default the call.
+        argument is INPUT or OUTPUT; an epoll that the case has made itself is waited for without one. `name` is what the
+        clause calls the sleeper, by default the call.
         """
         sleeper = self._start(call, fd, *arguments)
         self._sleepers[name or call] = sleeper
@@ -228,7 +229,7 @@ class Case:
         if call in ("select", "pselect"):
             (events,) = arguments
             arguments = (native.READ | native.EXCEPT,) if events == INPUT else (native.WRITE,)
-        elif call == "epoll":
+        elif call == "epoll" and arguments:
             (events,) = arguments
             epoll = self.own(epoll_create1(0), "epoll")
             epoll_ctl(epoll, EPOLL_CTL_ADD, fd, events, fd)
@@ -479,6 +480,9 @@ def signal_fields(info: Siginfo) -> dict[str, int]:
 
 def _in_words(argument: Any) -> str:
     """An argument or result as strace would write it, with roles for descriptors."""
+    kind = type(argument)
+    if kind is int or kind is str:  # by far the most
+        return str(argument)
     match argument:
         case Descriptor(role=role):
             return role
