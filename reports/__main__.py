@@ -11,12 +11,20 @@ import os
 import sys
 from collections.abc import Sequence
 
-from reports import claims, html, table, totals
+from reports import claims, html, junit, kcidb, ktap, table, totals
 from reports.output import OutputError
 from reports.record import RecordError
 from reports.visible import visible
 
-COMMANDS = {"claims": claims, "html": html, "table": table, "totals": totals}
+COMMANDS = {
+    "claims": claims,
+    "html": html,
+    "junit": junit,
+    "kcidb": kcidb,
+    "ktap": ktap,
+    "table": table,
+    "totals": totals,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -270,11 +270,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """An end line: why a run ended (finished, interrupted, died, deadline), and its own account of the outcomes."""
+    """An end line: why a run ended (finished, interrupted, died, deadline), and its own account of the outcomes.
+
+    `vanished` are recorded deviations that weren't seen though their case was selected: the verdict of each, by case.
+    """
 
     run: str
     reason: str
     counts: Mapping[str, int]
+    vanished: Mapping[str, str]
 
 
 Line = Head | Statement | Clause | Start | Case | End
@@ -432,7 +436,10 @@ _NAME_OR_NUMBER = _Kind("a name or an integer", lambda value: isinstance(value, 
 
 def _end(line: Object) -> End:
     return End(
-        run=_get(line, "run", _TEXT), reason=_get(line, "reason", _TEXT), counts=_get(line, "counts", _INTEGER_BY_NAME)
+        run=_get(line, "run", _TEXT),
+        reason=_get(line, "reason", _TEXT),
+        counts=_get(line, "counts", _INTEGER_BY_NAME),
+        vanished={_get(gone, "case", _TEXT): _get(gone, "verdict", _TEXT) for gone in _each(line, "vanished")},
     )
 
 

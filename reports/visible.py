@@ -19,15 +19,15 @@ _UNSEEN = re.compile(
 )
 
 
-def visible(text: str) -> str:
-    """The text with every unseen character as an escape of Python's, `\\u202e`; cut off at LIMIT with a note."""
+def visible(text: str, limit: int = LIMIT) -> str:
+    """The text with every unseen character as an escape of Python's, `\\u202e`; cut off at `limit` bytes with a note."""
     shown = _UNSEEN.sub(_escape, text)
-    if len(shown) * 4 <= LIMIT:
+    if len(shown) * 4 <= limit:
         return shown
     data = shown.encode()
-    if len(data) <= LIMIT:
+    if len(data) <= limit:
         return shown
-    return data[:LIMIT].decode(errors="ignore") + f" … [cut off here: {len(data) - LIMIT} bytes more]"
+    return data[:limit].decode(errors="ignore") + f" … [cut off here: {len(data) - limit} bytes more]"
 
 
 def _escape(match: re.Match[str]) -> str:
