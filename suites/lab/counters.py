@@ -36,6 +36,14 @@ def listed(family: str, inode: int) -> int:
     return sum(len(row) > column and row[column] == str(inode) for row in rows)
 
 
+def tx_queue(family: str, inode: int) -> int:
+    """`tx_queue` of a socket's line in its protocol's table: the bytes charged to it, or those that TCP hasn't had acknowledged."""
+    table, column = _TABLES[family]
+    rows = (line.split() for line in (NET / table).read_text().splitlines()[1:])
+    (row,) = (row for row in rows if row[column] == str(inode))
+    return int(row[4].partition(":")[0], 16)
+
+
 def extended(*names: str) -> list[int]:
     """Counters of /proc/net/netstat by name, TCPAbortOnClose for one (net/ipv4/proc.c)."""
     lines = (NET / "netstat").read_text().splitlines()

@@ -254,6 +254,14 @@ class NeighbourOutbox(Outbox):
         self.link.resolve(self.domain, self.connected)
         self.case.fence()
 
+    def give_up(self) -> None:
+        """Have the neighbours fail, as when the last question is unanswered: what waits for them is dropped (neigh_invalidate)."""
+        for host in (*self.waiting, self.connected):
+            self.link.forget(self.domain, host)
+        self.waiting.clear()
+        self.held = 0
+        self.case.fence()
+
 
 class PacketOutbox(Outbox):
     """Packet sockets: charged until the device has sent the packet."""
