@@ -196,6 +196,7 @@ def become_ipv4(case: Case, sock: Descriptor) -> dict[str, int]:
 @clause("memory.addrform.tcp")
 def test_tcp_connection_over_ipv6_becomes_one_over_ipv4(case: Case) -> None:
     """Its operations are replaced, and its memory stays."""
+    case.sockets_at_rest()  # an earlier case's that come back late would be taken for this one's
     listener = case.own(ipv4_family(case).socket(), "listener")
     bind(listener, sockaddr_in("127.0.0.1", 0))
     listen(listener, 1)
@@ -212,6 +213,7 @@ def test_tcp_connection_over_ipv6_becomes_one_over_ipv4(case: Case) -> None:
 @clause("memory.addrform.udp")
 def test_udp_socket_over_ipv6_becomes_one_over_ipv4(case: Case) -> None:
     """Its operations are replaced, and its memory stays."""
+    case.sockets_at_rest()  # an earlier case's that come back late would be taken for this one's
     peer = case.own(ipv4_family(case).socket(), "peer")
     bind(peer, sockaddr_in("127.0.0.1", 0))
     sock = mapped(case, port_of(peer))
