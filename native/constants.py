@@ -403,6 +403,7 @@ SYS_getsockopt: int
 SYS_ioctl: int
 SYS_kill: int
 SYS_listen: int
+SYS_mount: int
 SYS_pidfd_getfd: int
 SYS_pidfd_open: int
 SYS_poll: int

@@ -28,6 +28,7 @@ __all__ = [
     "live_sleepers",
     "sleep_accept",
     "sleep_bind",
+    "sleep_close",
     "sleep_connect",
     "sleep_epoll",
     "sleep_poll",
@@ -211,6 +212,11 @@ def sleep_bind(fd: int, address: bytes) -> Sleeper:
     """A thread in bind(2), which waits for others that have the socket's lock."""
     memory = ffi.from_buffer("char[]", address)
     return Sleeper.start("bind", lib.SYS_bind, (fd, memory, len(address)), memory, shown=(fd, address))
+
+
+def sleep_close(fd: int) -> Sleeper:
+    """A thread in close(2), which waits where the socket lingers; its value is 0."""
+    return Sleeper.start("close", lib.SYS_close, (fd,))
 
 
 def sleep_socket(domain: int, type: int, protocol: int) -> Sleeper:
