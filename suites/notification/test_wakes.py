@@ -422,10 +422,13 @@ def sleep_in_one_epoll(case: Case, events: int) -> tuple[Descriptor, list[Sleepe
 
 @clause("wakes.epoll.level_wakes_all")
 def test_data_wakes_every_sleeper_of_a_level_triggered_epoll(case: Case) -> None:
-    """Each finds it still ready, and hands on."""
-    sleep_in_one_epoll(case, EPOLLIN)
+    """Each finds it still ready and hands on, the last comer to the one before."""
+    _, sleepers = sleep_in_one_epoll(case, EPOLLIN)
 
     case.deliver(b"x")
+    case.fence()
+    for sleeper in reversed(sleepers):
+        sleeper.await_asleep()  # or its call is over, and the next one has been woken
 
     case.at("delivered")
 
