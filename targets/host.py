@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import signal
+import platform
 import subprocess
-import sys
-from pathlib import Path
+from dataclasses import dataclass
+from typing import BinaryIO
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-class TargetError(Exception):
-    """A target can't be run as asked; the message says what to do."""
+from targets.target import ROOT, Job, Target
 
 
-def run(record: Path, arguments: list[str]) -> int:
-    """Run the suites on this kernel and write their record; returns pytest's exit code.
+@dataclass(frozen=True, kw_only=True)
+class Host(Target):
+    """The kernel that runs this."""
 
-    Ctrl-C reaches pytest too, which then ends the record; so it is waited for, not killed.
-    """
-    suites = ROOT / "suites"
-    if not suites.is_dir():
-        raise TargetError(f"the suites aren't beside the package ({suites} is missing): install with pip install -e .")
-    command = [sys.executable, "-m", "pytest", str(suites), "--target", "host", "--record", str(record), *arguments]
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with subprocess.Popen(command, cwd=ROOT, preexec_fn=_heed_interrupts) as process:
-            return process.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    name: str = "host"
+    what: str = f"this kernel, {platform.system()} {platform.release()} on {platform.machine()}"
 
+    def missing(self) -> str | None:
+        """Nothing, in a checkout."""
+        suites = ROOT / "suites"
+        return None if suites.is_dir() else f"{suites} is missing: the suites run from a checkout (pip install -e .)"
 
-def _heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
+        """Execute the script."""
+        command = ["/bin/sh", str(job.write_script())]
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
+        )

@@ -1,0 +1,43 @@
+"""All processes of a target, found by their session and ended together.
+
+A target is started as the leader of a session (setsid(2)), and what it starts stays in that session, also when the process
+in between is gone: User-Mode Linux has a process for each address space of its guest, and an emulator has helpers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+
+SECONDS = 10.0
+"""How long the kernel is given to take away processes that were killed."""
+
+
+def members(session: int) -> Iterator[int]:
+    """The processes of a session that aren't zombies."""
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                yield process.pid
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+
+
+def end_session(session: int) -> None:
+    """Kill until nobody is left: who is being started while others are killed is killed next time."""
+    deadline = time.monotonic() + SECONDS
+    while left := list(members(session)):
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f"the processes {', '.join(map(str, left))} are killed and don't end; see what holds them"
+            )
+        time.sleep(0.01)

@@ -1,0 +1,113 @@
+"""Taking the record that a target leaves: bounded, checked, and completed where the target didn't live to do it.
+
+What a target wrote is data. It is read once, up to a limit, into a file of this side; `reports.record.read` decides whether
+it is a record; only then does it take the place of the record that was asked for, by a rename. A planned case without an
+outcome becomes a MISS that says how the target ended; nothing is made up otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from reports.record import RecordError, Run, read
+from targets.progress import Progress, read_regular
+from targets.target import ROOT, Job, TargetError
+
+LIMIT = 512 * 1024 * 1024
+"""The largest record that is taken, in bytes. One of 7,000 cases has some 30 MB."""
+
+PLAN_SECONDS = 120
+
+
+class Refused(TargetError):
+    """What a target left can't be used; the message says what it is and where it was put."""
+
+
+def take(job: Job, final: Path, reason: str, how: str) -> tuple[Run, bool]:
+    """Make the record of a job that is over, whole, in `final`; returns its one run, and whether the target ended it itself.
+
+    `reason` (died, deadline, interrupted) and `how`, in words, are for what the target's own record lacks. Raises Refused.
+    """
+    data = read_regular(job.record, LIMIT + 1) or b""
+    if len(data) > LIMIT:
+        raise Refused(f"{job.target} wrote a record of more than {LIMIT} bytes, which isn't taken")
+    data = data[: data.rfind(b"\n") + 1]  # a line that is cut off says nothing
+    unchecked = final.with_name(f"{final.name}.unchecked")
+    try:
+        unchecked.write_bytes(data or _plan(job))
+        run = _the_run(job, unchecked)
+        whole = run.end is not None
+        if not whole:
+            with unchecked.open("ab") as file:
+                file.write(_completion(run, data, reason, how))
+            run = _the_run(job, unchecked)
+        unchecked.replace(final)
+    except OSError as error:
+        raise TargetError(
+            f"{final}: the record can't be written: {error.strerror}; make room, or name another file"
+        ) from None
+    return run, whole
+
+
+def _the_run(job: Job, path: Path) -> Run:
+    try:
+        runs = read([path])
+    except RecordError as error:
+        raise Refused(f"{job.target} left a record that can't be used: {error}") from None
+    if len(runs) != 1 or runs[0].head.target != job.target:
+        raise Refused(f"{path}: it isn't the record of one run on {job.target}, though that is what was run")
+    return runs[0]
+
+
+def _completion(run: Run, data: bytes, reason: str, how: str) -> bytes:
+    """A MISS for each case without an outcome, and the end."""
+    progress = Progress()
+    progress.feed(data)
+    during = f" while it ran {progress.running}" if progress.running else ""
+    lines: list[dict[str, Any]] = [
+        {
+            "type": "case",
+            "run": run.head.run,
+            "worker": None,
+            "clause": case.clause,
+            "case": case.case,
+            "family": case.family,
+            "level": case.level,
+            "outcome": "MISS",
+            "verdict": "",
+            "reason": f"the target {how}{during}",
+            "deviation": None,
+            "expected": None,
+            "observed": None,
+        }
+        for case in run.cases
+        if case.outcome == "MISS"
+    ]
+    lines.append({"type": "end", "run": run.head.run, "reason": reason, "counts": run.counts()})
+    return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+
+
+def _plan(job: Job) -> bytes:
+    """The record of a target that wrote none: what would have been run, as pytest collects it on this host."""
+    record = job.folder / "plan.jsonl"
+    pytest = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", "-p", "targets.plan"]
+    command = [*pytest, "--target", job.target, "--record", str(record), *job.arguments, "-n", "0", "--dist", "no"]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PLAN_SECONDS
+        )
+        lines = [json.loads(line) for line in record.read_text().splitlines()]
+    except subprocess.TimeoutExpired:
+        raise TargetError(f"pytest on this host didn't say within {PLAN_SECONDS} s what is planned") from None
+    except FileNotFoundError:
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise TargetError(
+            f"pytest on this host can't say what is planned: {said[-1] if said else done.returncode}"
+        ) from None
+    unknown = dict.fromkeys(("release", "version", "machine", "implementation"), "unknown")
+    lines[0] |= {"kernel": unknown, "capabilities": {}, "sysctls": {}}
+    return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines if line["type"] != "end")

