@@ -395,6 +395,7 @@ SYS_capset: int
 SYS_close: int
 SYS_connect: int
 SYS_dup: int
+SYS_dup3: int
 SYS_epoll_pwait: int
 SYS_epoll_wait: int
 SYS_fcntl: int

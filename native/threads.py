@@ -30,6 +30,7 @@ __all__ = [
     "sleep_bind",
     "sleep_close",
     "sleep_connect",
+    "sleep_dup2",
     "sleep_epoll",
     "sleep_poll",
     "sleep_ppoll",
@@ -217,6 +218,11 @@ def sleep_bind(fd: int, address: bytes) -> Sleeper:
 def sleep_close(fd: int) -> Sleeper:
     """A thread in close(2), which waits where the socket lingers; its value is 0."""
     return Sleeper.start("close", lib.SYS_close, (fd,))
+
+
+def sleep_dup2(fd: int, target: int) -> Sleeper:
+    """A thread in dup2(2), made as dup3(2), which waits as close does for what it replaces; its value is the descriptor."""
+    return Sleeper.start("dup3", lib.SYS_dup3, (fd, target, 0))
 
 
 def sleep_socket(domain: int, type: int, protocol: int) -> Sleeper:
