@@ -216,6 +216,33 @@ def test_unix_stream_poll_marks_nothing(case: Case) -> None:
     look_and_give_back(case, case.variant, OUTPUT)
 
 
+@clause("space.poll.mptcp_is_silent")
+def test_mptcp_poll_marks_nothing(case: Case) -> None:
+    """No send has failed: only polls have found the room gone."""
+    box = case.outbox()
+    case.arm(box.socket)
+    while case.ask("poll", box.socket, OUTPUT):
+        box.send()
+
+    case.at("asked", found=case.ask("poll", box.socket, OUTPUT))
+    box.let_all_go()
+
+    case.at("drained")
+
+
+@clause("space.mptcp.failed_send")
+def test_failed_mptcp_send_has_the_return_of_room_signalled_once(case: Case) -> None:
+    """The wait that a send without room may not make sets the mark."""
+    box = case.outbox()
+    case.arm(box.socket)
+
+    box.fill()
+    case.at("full", send=attempt(box.send))
+    box.let_all_go()
+
+    case.at("drained")
+
+
 @clause("space.blocked_writer.is_silent")
 def test_blocked_writer_takes_the_room_and_no_signal_is_sent(case: Case) -> None:
     """The writer's own wait clears the mark that its want of room had set."""

@@ -62,6 +62,9 @@ LARGEST = 100_000
 SEGMENT = 1_000
 """TCP_MAXSEG in bytes: loopback's 64 KiB segments would fill these small buffers with one."""
 
+WINDOW = 16_384
+"""SO_RCVBUF of MPTCP's reader: TCP_MAXSEG can't be had, and a window smaller than a segment opens by timers only."""
+
 
 class Outbox(ABC):
     """One armed or unarmed socket that is being filled; `socket` is the case's subject."""
@@ -200,6 +203,40 @@ class TcpOutbox(Outbox):
         self.held = 0
 
 
+class MptcpOutbox(Outbox):
+    """MPTCP: charged until the connection has it acknowledged; what doesn't fit the peer's window stays in its own queue.
+
+    It has no TCP_QUICKACK: giving back waits for MPTCP to send the last data again, which is acknowledged then (mptcp_worker): 200 ms.
+    """
+
+    def __init__(self, case: Case, role: str = SUBJECT) -> None:
+        super().__init__(case, role)
+        family = case.family
+        assert isinstance(family, Tcp)
+        listener = family.socket()
+        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, WINDOW)
+        bind(listener, family.address())
+        listen(listener, 1)
+        fd = family.socket()
+        connect(fd, getsockname(listener))
+        self.peer = case.own(accept4(listener, 0), "peer" if role == SUBJECT else f"{role}_peer")
+        self.socket = case.own(fd, role)
+        close(listener)
+        self.room(2 * SMALL)
+
+    def send(self, flags: int = MSG_DONTWAIT) -> int:
+        sent = send(self.socket, PAYLOAD, flags)
+        self.held += sent == len(PAYLOAD)
+        self.case.fence()
+        return sent
+
+    def let_all_go(self) -> None:
+        while ioctl_outq(self.socket):
+            read_all(self.peer)
+            poll_one(self.socket, POLLOUT, 1_000)  # asleep, since a timer is waited for; mptcp_poll marks nothing
+        self.held = 0
+
+
 class NeighbourOutbox(Outbox):
     """UDP, raw and ICMP echo: charged while the neighbour that the packet is for hasn't answered."""
 
@@ -303,6 +340,8 @@ def read_all(fd: int) -> None:
 def outbox(case: Case) -> Outbox:
     """The outbox of the case's family."""
     match case.family:
+        case Tcp(name="mptcp"):
+            return MptcpOutbox(case)
         case Tcp():
             return TcpOutbox(case)
         case Udp() | Raw() | Ping():
