@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from reports import claims, html, junit, kcidb, ktap, table, totals
+from reports import claims, html, junit, kcidb, ktap, table, tmt, totals
 from reports.output import OutputError
 from reports.record import RecordError
 from reports.visible import visible
@@ -23,6 +23,7 @@ COMMANDS = {
     "kcidb": kcidb,
     "ktap": ktap,
     "table": table,
+    "tmt": tmt,
     "totals": totals,
 }
 

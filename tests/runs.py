@@ -24,7 +24,8 @@ def measured() -> Line:
 
 def every_rank(run: str = "r1", **head: Any) -> list[Line]:
     """A run of two clauses: on the families of the first, each outcome that has one; the second is open."""
-    verdict = {"verdict": VERDICT, "observed": observed(**{"socket.so_error": "EPIPE"})}
+    otherwise: dict[str, Any] = {"socket.so_error": "EPIPE"}
+    verdict = {"verdict": VERDICT, "observed": observed(**otherwise)}
     cases: dict[str, Line] = {
         "tcp4": {"outcome": "PASS"},
         "tcp6": {"outcome": "FAIL"} | verdict,
@@ -54,14 +55,14 @@ def hostile(run: str = "r1") -> list[Line]:
     outcomes = ("FAIL", "ERROR", "SKIP", "PASS")
     said = {"verdict": HOSTILE, "reason": HOSTILE, "clause": HOSTILE, "family": HOSTILE}
     deviations: list[Line | None] = [{"cause": HOSTILE, "reason": HOSTILE}, None, None, None]
-    facts = observed(**{HOSTILE: HOSTILE})
+    facts: dict[str, Any] = {HOSTILE: HOSTILE}
     kernel = dict.fromkeys(("release", "version", "machine", "implementation"), HOSTILE)
     head = {"target": HOSTILE, "kernel": kernel, "started": HOSTILE, "sysctls": {HOSTILE: HOSTILE}}
     return [
         run_line(ids, run, **head),
         clause_line(HOSTILE, run=run, title=HOSTILE, text=HOSTILE, module=HOSTILE),
         *(
-            case_line(case, outcome, run, deviation=deviation, expected=expected(), observed=facts, **said)
+            case_line(case, outcome, run, deviation=deviation, expected=expected(), observed=observed(**facts), **said)
             for case, outcome, deviation in zip(ids, outcomes, deviations, strict=True)
         ),
         end_line(run, HOSTILE),
