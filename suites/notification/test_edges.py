@@ -80,6 +80,17 @@ def test_data_is_an_edge_for_who_asked_for_input(case: Case) -> None:
     case.at("delivered", **edges())
 
 
+@clause("edges.data.vsock")
+def test_data_on_vsock_is_an_edge_for_who_asked_for_room_too(case: Case) -> None:
+    """Every packet brings the peer's credit, which is told as room where there is any."""
+    sock, _ = case.pair()
+    edges = registered(case, sock)
+
+    case.deliver(b"x")
+
+    case.at("delivered", **edges())
+
+
 @clause("edges.data.each_arrival")
 def test_each_arrival_is_an_edge_and_a_read_that_leaves_something_is_none(case: Case) -> None:
     """Nobody is told of what he could have known."""

@@ -29,6 +29,7 @@ from native import (
     epoll_wait,
     getsockname,
     linger,
+    listen,
     recv,
     ring_drain,
     send,
@@ -42,7 +43,7 @@ from native import (
 from suites.catalogue import clause
 from suites.lab.case import INPUT, OUTPUT, Case, Descriptor, attempt
 from suites.lab.outbox import PAYLOAD, Outbox
-from suites.lab.queueing import connected
+from suites.lab.queueing import connected, taken
 
 THREE = ("first", "second", "third")
 
@@ -446,6 +447,20 @@ def test_each_edge_wakes_the_sleeper_that_came_last(case: Case) -> None:
     case.at("two_came", first_stirred=stirred())
 
 
+@clause("wakes.epoll.is_polled")
+def test_data_wakes_who_polls_the_epoll(case: Case) -> None:
+    """An epoll is readable while it has something to report, and has sleepers of its own."""
+    sock, _ = case.pair()
+    epoll = case.own(epoll_create1(0), "epoll")
+    epoll_ctl(epoll, EPOLL_CTL_ADD, sock, EPOLLIN, 0)
+    for call in POLLERS:
+        case.sleep(call, epoll, INPUT)
+
+    case.deliver(b"x")
+
+    case.at("delivered")
+
+
 @clause("wakes.signal.hands_on")
 def test_receiver_that_was_interrupted_leaves_the_datagram_to_the_next(case: Case) -> None:
     """Who is gone from the queue can't be asked."""
@@ -518,6 +533,34 @@ def test_writer_goes_on_after_a_handler_that_restarts(case: Case) -> None:
     make_room(box)
 
     case.at("given_back")
+
+
+def disturb_connector(case: Case) -> Descriptor:
+    """Have a handler run in a task that sleeps in connect, as the listener's queue is full; returns the listener."""
+    listener = case.listener()
+    listen(listener, 0)
+    connected(case, listener, "first")
+    disturb = restarting(case)
+    connector = case.sleep("connect", case.socket(), getsockname(listener), name="connector")
+
+    case.at("handled", handlers=disturb(connector))
+    return listener
+
+
+@clause("wakes.restart.connector")
+def test_connector_goes_on_after_a_handler_that_restarts(case: Case) -> None:
+    """The SYN isn't answered, so that it waits as long as the case lasts."""
+    disturb_connector(case)
+
+
+@clause("wakes.restart.connector_unix")
+def test_unix_connector_goes_on_after_a_handler_that_restarts(case: Case) -> None:
+    """ERESTARTSYS: the call is made again, and waits again."""
+    listener = disturb_connector(case)
+
+    taken(case, listener)
+
+    case.at("accepted")
 
 
 @clause("wakes.restart.not_with_timeout")
