@@ -164,6 +164,34 @@ def test_blocked_poller_is_woken_and_the_owner_signalled(case: Case) -> None:
     case.at("delivered")
 
 
+@clause("waitd.request.poll_signals")
+def test_pending_poll_request_completes_and_the_owner_is_signalled(case: Case) -> None:
+    """Who waits by a callback sets no mark."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    engine = {"io_uring": case.lab.ring, "aio": case.lab.aio}[case.variant]
+    assert engine
+    engine.begin_poll(sock, INPUT)
+
+    case.deliver(b"x")
+
+    case.at("delivered", request=engine.end())
+
+
+@clause("waitd.request.receive_signals")
+def test_pending_receive_request_takes_the_data_and_the_owner_is_signalled(case: Case) -> None:
+    """The request's own receive is told not to wait."""
+    sock, _ = case.pair()
+    case.arm(sock)
+    ring = case.lab.ring
+    assert ring
+    ring.begin_recv(sock)
+
+    case.deliver(b"x")
+
+    case.at("delivered", request=attempt(ring.end_recv))
+
+
 @clause("waitd.end.suppressed")
 def test_end_of_stream_wakes_a_blocked_receiver_without_a_signal(case: Case) -> None:
     """tcp_fin and unix_shutdown tell the end by WAITD."""

@@ -206,7 +206,7 @@ class TcpOutbox(Outbox):
 class MptcpOutbox(Outbox):
     """MPTCP: charged until the connection has it acknowledged; what doesn't fit the peer's window stays in its own queue.
 
-    It has no TCP_QUICKACK: giving back waits for MPTCP to send the last data again, which is acknowledged then (mptcp_worker): 200 ms.
+    It has no TCP_QUICKACK: giving back waits 200 ms until MPTCP sends the last data again and has it acknowledged (mptcp_worker).
     """
 
     def __init__(self, case: Case, role: str = SUBJECT) -> None:
