@@ -29,6 +29,15 @@ def sockets_in_use() -> int:
     return int((NET / "sockstat").read_text().split(None, 3)[2])
 
 
+def sockstat(table: str = "sockstat", net: Path = NET) -> dict[str, dict[str, int]]:
+    """/proc/net/sockstat or sockstat6: a line for each protocol by its name, with what stands there under which name."""
+    found = {}
+    for line in (net / table).read_text().splitlines():
+        name, *pairs = line.split()
+        found[name.rstrip(":")] = dict(zip(pairs[::2], map(int, pairs[1::2]), strict=True))
+    return found
+
+
 def listed(family: str, inode: int) -> int:
     """How many entries of the family's table have this inode."""
     table, column = _TABLES[family]

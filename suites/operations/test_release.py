@@ -159,9 +159,17 @@ def test_unix_ends_when_the_call_under_way_returns(case: Case) -> None:
     call_under_way_returns(case)
 
 
+def pair_with_a_high_number(case: Case) -> tuple[Descriptor, Descriptor]:
+    """Two connected sockets, of which the peer has a number that, once closed, is nobody's next: poll looks it up anew."""
+    sock, low = case.pair()
+    peer = case.own(dup2(low, case.spare_number()), "peer")
+    close(low)
+    return sock, peer
+
+
 def poll_under_way_returns(case: Case) -> None:
     """Close the peer's descriptor while a thread polls it, then have something to tell."""
-    sock, peer = case.pair()
+    sock, peer = pair_with_a_high_number(case)
     case.sleep(case.variant, peer, INPUT)
 
     close(peer)
@@ -185,7 +193,7 @@ def test_unix_ends_when_the_poll_under_way_returns(case: Case) -> None:
 
 def select_under_way(case: Case) -> None:
     """Close the peer's descriptor while a thread selects it, then have something to tell."""
-    sock, peer = case.pair()
+    sock, peer = pair_with_a_high_number(case)
     case.sleep(case.variant, peer, INPUT)
 
     close(peer)
