@@ -315,7 +315,9 @@ def _remedy(runs: Mapping[str, _Growing]) -> str:
     return "make the record anew, or remove the line" if runs else "name a record of sockwake"
 
 
-def _owner(line: Statement | Clause | Start | Case | End, runs: Mapping[str, _Growing], latest: _Growing | None) -> _Growing:
+def _owner(
+    line: Statement | Clause | Start | Case | End, runs: Mapping[str, _Growing], latest: _Growing | None
+) -> _Growing:
     """The run that a line belongs to: the one it names, or for a line that names none the one before it."""
     owner = latest if line.run is None else runs.get(line.run)
     if owner is None:
