@@ -144,7 +144,7 @@ class Recording:
             self._write(line, text)
         else:
             self.case(line, text)
-        report.sockwake = None  # pytest keeps its reports to the end
+        del report.sockwake  # pytest keeps its reports to the end
 
     def _died(self, case: str) -> Line:
         """The line of a case whose worker is gone: its own last words, else that it died."""

@@ -43,6 +43,22 @@ def receive(call: str, fd: int, size: int) -> Plain:
     return attempt(_RECEIVING[call], fd, size)
 
 
+def receive_now(fd: int, size: int = 1) -> Plain:
+    """What recv of up to `size` bytes without waiting comes to."""
+    return attempt(native.recv, fd, size, native.MSG_DONTWAIT)
+
+
+def shut_ourselves(case: Case, how: int) -> None:
+    """Shut the armed subject of a pair itself, and see what receiving comes to: the moment is called `shut`."""
+    sock, _ = case.pair()
+    case.arm(sock)
+
+    done = attempt(native.shutdown, sock, how)
+    case.fence()
+
+    case.at("shut", shutdown=done, recv=receive_now(sock))
+
+
 def transmit(call: str, fd: int, data: bytes) -> Plain:
     """What write, writev, send or sendmsg of this data comes to, without flags."""
     return attempt(_SENDING[call], fd, data)

@@ -268,10 +268,6 @@ class Case:
         """A descriptor number far above all that are open."""
         return 200
 
-    def receive(self, call: str, fd: int, size: int) -> Plain:
-        """What a receiving call other than recv comes to."""
-        return attempt(getattr(native, call), fd, size)
-
     def await_return(self, name: str) -> None:
         """Wait until a sleeper's call has returned and its thread is gone; the deadline ends the wait."""
         self._sleepers[name].join()

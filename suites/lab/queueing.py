@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from native import O_NONBLOCK, CallError, accept4, connect, get_flags, getsockname, set_flags
+from native import O_NONBLOCK, CallError, accept4, attach_filter, connect, get_flags, getsockname, set_flags
 from suites.clauses import SUBJECT
 from suites.lab.case import Case, Descriptor, Plain, attempt
 
@@ -27,6 +27,13 @@ def knock(case: Case, listener: int, role: str = SUBJECT) -> tuple[Descriptor, P
     outcome = attempt(connect, client, getsockname(listener))
     case.fence()
     return client, outcome
+
+
+def unanswered(case: Case) -> tuple[Descriptor, bytes]:
+    """A listener that hears nothing: a filter drops what comes for it (net/ipv4/tcp_ipv4.c tcp_filter). And its address."""
+    listener = case.listener()
+    attach_filter(listener, 0)
+    return listener, getsockname(listener)
 
 
 def taken(case: Case, listener: int, role: str = "accepted") -> Descriptor:

@@ -9,7 +9,6 @@ from native import (
     SHUT_WR,
     TCP_DEFER_ACCEPT,
     accept4,
-    attach_filter,
     bind,
     close,
     connect,
@@ -29,7 +28,7 @@ from native import (
 from suites.catalogue import clause
 from suites.lab.case import OUTPUT, Case, Descriptor, attempt
 from suites.lab.families import Tcp
-from suites.lab.queueing import unblock, with_sysctl
+from suites.lab.queueing import unanswered, unblock, with_sysctl
 from suites.lab.sock_diag import destroy
 
 DIRECTIONS = {"read": SHUT_RD, "write": SHUT_WR, "both": SHUT_RDWR}
@@ -53,13 +52,6 @@ def armed_listener(case: Case) -> tuple[Descriptor, bytes]:
     """An armed listener and its address."""
     listener = case.listener()
     case.arm(listener)
-    return listener, getsockname(listener)
-
-
-def unanswered(case: Case) -> tuple[Descriptor, bytes]:
-    """A listener that hears nothing: a filter drops what comes for it (net/ipv4/tcp_ipv4.c tcp_filter). And its address."""
-    listener = case.listener()
-    attach_filter(listener, 0)
     return listener, getsockname(listener)
 
 

@@ -10,7 +10,6 @@ from native import (
     IPPROTO_UDP,
     IPPROTO_UDPLITE,
     IPV6_RECVERR,
-    MSG_DONTWAIT,
     MSG_ERRQUEUE,
     O_NONBLOCK,
     SHUT_RD,
@@ -46,6 +45,7 @@ from native import (
     socket,
 )
 from suites.catalogue import clause
+from suites.lab.calls import receive, receive_now, shut_ourselves
 from suites.lab.case import INPUT, Case, Descriptor, Plain, attempt
 from suites.lab.families import Udp
 from suites.lab.icmp import complain
@@ -54,11 +54,6 @@ from suites.lab.sock_diag import destroy
 HOW = {"SHUT_RD": SHUT_RD, "SHUT_WR": SHUT_WR, "SHUT_RDWR": SHUT_RDWR}
 LONG, SHORT = 77, 76
 """UDP lengths in bytes at which the checksum is put off, and computed at once (include/linux/skbuff.h CHECKSUM_BREAK)."""
-
-
-def receive(sock: Descriptor) -> Plain:
-    """What receiving without waiting comes to: one byte of the next datagram."""
-    return attempt(recv, sock, 1, MSG_DONTWAIT)
 
 
 def ask_for_errors(sock: Descriptor) -> None:
@@ -108,8 +103,8 @@ def test_each_datagram_signals(case: Case) -> None:
     case.deliver(b"x")
     case.at("second")
 
-    case.at("first_read", recv=receive(sock))
-    case.at("second_read", recv=receive(sock))
+    case.at("first_read", recv=receive_now(sock))
+    case.at("second_read", recv=receive_now(sock))
 
 
 @clause("datagram.empty.signals")
@@ -121,7 +116,7 @@ def test_empty_datagram_signals(case: Case) -> None:
     case.deliver(b"")
     case.at("arrived")
 
-    case.at("read", first=receive(sock), second=receive(sock))
+    case.at("read", first=receive_now(sock), second=receive_now(sock))
 
 
 @clause("datagram.udplite.signals")
@@ -179,7 +174,7 @@ def test_poll_drops_what_has_a_wrong_checksum(case: Case) -> None:
     send_spoilt(case, sock, LONG)
     case.at("arrived")
 
-    case.at("read", recv=receive(sock))
+    case.at("read", recv=receive_now(sock))
 
 
 @clause("datagram.checksum.non_blocking_poll_trusts")
@@ -191,7 +186,7 @@ def test_poll_trusts_the_checksum_where_recv_cant_sleep(case: Case) -> None:
     send_spoilt(case, sock, LONG)
     case.at("arrived")
 
-    case.at("read", recv=receive(sock))
+    case.at("read", recv=receive_now(sock))
 
 
 @clause("datagram.checksum.short_is_checked_first")
@@ -228,7 +223,7 @@ def test_refused_datagram_is_told_before_data_is_read(case: Case) -> None:
     set_flags(sock, get_flags(sock) | O_NONBLOCK)
     case.at("refused")
 
-    first, second, third = (case.receive(case.variant, sock, 8) for _ in range(3))
+    first, second, third = (receive(case.variant, sock, 8) for _ in range(3))
     case.at("read", first=first, second=second, third=third)
 
 
@@ -384,7 +379,7 @@ def test_own_end_of_receiving_signals_nothing(case: Case) -> None:
 
     done = attempt(shutdown, sock, SHUT_RD)
 
-    case.at("shut", shutdown=done, waiting=attempt(recv, sock, 1, 0), not_waiting=receive(sock))
+    case.at("shut", shutdown=done, waiting=attempt(recv, sock, 1, 0), not_waiting=receive_now(sock))
 
 
 @clause("datagram.shutdown.write_is_silent")
@@ -395,17 +390,7 @@ def test_own_end_of_sending_signals_nothing(case: Case) -> None:
 
     done = attempt(shutdown, sock, SHUT_WR)
 
-    case.at("shut", shutdown=done, recv=receive(sock), send=attempt(send, sock, b"x", 0))
-
-
-def shut_ourselves(case: Case, how: int) -> None:
-    """Shut the armed subject itself, and see what receiving comes to."""
-    sock, _ = case.pair()
-    case.arm(sock)
-
-    done = attempt(shutdown, sock, how)
-
-    case.at("shut", shutdown=done, recv=receive(sock))
+    case.at("shut", shutdown=done, recv=receive_now(sock), send=attempt(send, sock, b"x", 0))
 
 
 @clause("datagram.shutdown.write_is_silent_on_ping")
@@ -462,7 +447,7 @@ def test_datagrams_still_arrive_after_the_end_of_receiving(case: Case) -> None:
     case.deliver(b"x")
     case.at("arrived")
 
-    case.at("read", recv=receive(sock))
+    case.at("read", recv=receive_now(sock))
 
 
 @clause("datagram.shutdown.wakes_everyone")
@@ -488,7 +473,7 @@ def test_peers_shutdown_is_nothing(case: Case) -> None:
 
     shutdown(peer, HOW[case.variant])
 
-    case.at("shut", recv=receive(sock))
+    case.at("shut", recv=receive_now(sock))
 
 
 @clause("datagram.peer_close.is_silent")
@@ -499,4 +484,4 @@ def test_peers_close_is_nothing(case: Case) -> None:
 
     close(peer)
 
-    case.at("closed", recv=receive(sock))
+    case.at("closed", recv=receive_now(sock))

@@ -25,6 +25,7 @@ from native import (
 )
 from suites.catalogue import clause
 from suites.lab import rtnetlink
+from suites.lab.calls import receive_now
 from suites.lab.case import Case, Descriptor, Plain, attempt
 from suites.lab.rtnetlink import CREATE, REQUEST, Kind, attribute
 
@@ -43,11 +44,6 @@ RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_LINK, RTN_UNICAST = 254, 4, 253, 1
 
 BIG = b"x" * 4_000
 """More than the least receive buffer (SOCK_MIN_RCVBUF): one such message is always taken, and fills it."""
-
-
-def receive(sock: Descriptor) -> Plain:
-    """What receiving without waiting comes to: the first byte of the next message."""
-    return attempt(recv, sock, 1, MSG_DONTWAIT)
 
 
 def asked(case: Case, kind: int, flags: int, body: bytes) -> Descriptor:
@@ -138,7 +134,7 @@ def test_member_that_falls_behind_is_told_once(case: Case) -> None:
     for moment in ("taken", "lost", "lost_again"):
         multicast(case)
         case.at(moment)
-    case.at("read", first=receive(sock), second=receive(sock), third=receive(sock))
+    case.at("read", first=receive_now(sock), second=receive_now(sock), third=receive_now(sock))
     multicast(case)
     multicast(case)
 
@@ -153,7 +149,7 @@ def test_member_stays_congested_until_its_queue_is_empty(case: Case) -> None:
     multicast(case)
     case.at("lost")
 
-    taken = receive(sock)
+    taken = receive_now(sock)
     multicast(case)
 
     case.at("lost_again", recv=taken)
@@ -169,7 +165,7 @@ def test_member_that_doesnt_want_to_know_isnt_told(case: Case) -> None:
     case.at("taken")
     multicast(case)
 
-    case.at("lost", first=receive(sock), second=receive(sock))
+    case.at("lost", first=receive_now(sock), second=receive_now(sock))
 
 
 @clause("netlink.unicast.full_is_the_senders")

@@ -2,7 +2,6 @@
 
 from native import (
     ETH_P_ALL,
-    MSG_DONTWAIT,
     MSG_ERRQUEUE,
     SO_TIMESTAMPING,
     SOF_TIMESTAMPING_OPT_TSONLY,
@@ -18,16 +17,12 @@ from native import (
     sockaddr_ll,
 )
 from suites.catalogue import clause
-from suites.lab.case import Case, Descriptor, Plain, attempt
+from suites.lab.calls import receive_now
+from suites.lab.case import Case, Descriptor, attempt
 from suites.lab.families import EXPERIMENTAL_ETHERTYPES
 from suites.lab.links import SHORT_LIVED, SwitchedLink
 
 TYPE, OTHER_TYPE = EXPERIMENTAL_ETHERTYPES
-
-
-def receive(sock: Descriptor) -> Plain:
-    """What receiving without waiting comes to: the first byte of the next frame."""
-    return attempt(recv, sock, 1, MSG_DONTWAIT)
 
 
 def switched(case: Case) -> SwitchedLink:
@@ -67,7 +62,7 @@ def test_socket_for_all_protocols_hears_what_comes_and_what_goes(case: Case) -> 
     sendto(sock, b"y", 0, link.address(TYPE))
     case.fence()
 
-    case.at("sent_itself", first=receive(sock), second=receive(sock))
+    case.at("sent_itself", first=receive_now(sock), second=receive_now(sock))
 
 
 @clause("packet.empty.is_dropped")
@@ -79,7 +74,7 @@ def test_frame_that_is_all_header_is_dropped(case: Case) -> None:
     case.deliver(b"")
     case.fence()
 
-    case.at("sent", recv=receive(sock))
+    case.at("sent", recv=receive_now(sock))
 
 
 @clause("packet.timestamp.is_an_error_event")

@@ -25,7 +25,8 @@ from native import (
     socket,
 )
 from suites.catalogue import clause
-from suites.lab.case import Case, Descriptor, Plain, attempt, plain
+from suites.lab.calls import receive_now
+from suites.lab.case import Case, Descriptor, attempt, plain
 from suites.lab.icmp import complain
 
 SOL_RAW, ICMP_FILTER = 255, 1
@@ -44,11 +45,6 @@ IP_HEADER = 20
 def loopback(case: Case) -> bytes:
     """An address on this machine; not the fence's, whose datagrams a raw socket would hear."""
     return sockaddr_in("127.0.0.2", 0) if case.family.domain == AF_INET else sockaddr_in6("::1", 0)
-
-
-def receive(sock: Descriptor) -> Plain:
-    """What receiving without waiting comes to: the first byte."""
-    return attempt(recv, sock, 1, MSG_DONTWAIT)
 
 
 def udp_socket(case: Case, role: str = "udp") -> Descriptor:
@@ -100,7 +96,7 @@ def test_raw_packet_is_delivered_to_each_socket(case: Case) -> None:
     case.deliver(b"x")
     case.at("delivered")
 
-    case.at("read", recv=receive(sock))
+    case.at("read", recv=receive_now(sock))
 
 
 @clause("raw.delivery.copies_udp")
@@ -128,7 +124,7 @@ def test_connected_raw_socket_doesnt_hear_others(case: Case) -> None:
     sendto(stranger, b"x", 0, getsockname(sock))
     case.fence()
 
-    case.at("sent", recv=receive(sock))
+    case.at("sent", recv=receive_now(sock))
 
 
 def send_what_nobody_speaks(case: Case, size: int = QUOTED) -> None:
@@ -201,7 +197,7 @@ def test_filtered_icmp_message_is_no_event(case: Case) -> None:
     """icmp_filter looks at the type before a copy is made."""
     sock = refused_beside_a_raw_socket(case, filtered=1 << DEST_UNREACH)
 
-    case.at("refused", recv=receive(sock))
+    case.at("refused", recv=receive_now(sock))
 
 
 @clause("raw.shutdown.write_doesnt_hold")

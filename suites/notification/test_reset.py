@@ -22,6 +22,7 @@ from native import (
     so_error,
 )
 from suites.catalogue import clause
+from suites.lab.calls import receive
 from suites.lab.case import INPUT, OUTPUT, Case, Descriptor, attempt
 from suites.lab.outbox import PAYLOAD
 
@@ -74,7 +75,7 @@ def test_receive_takes_the_error_of_a_reset(case: Case) -> None:
 
     reset(peer)
 
-    case.at("reset", first=case.receive(case.variant, sock, 1), second=case.receive(case.variant, sock, 1))
+    case.at("reset", first=receive(case.variant, sock, 1), second=receive(case.variant, sock, 1))
 
 
 @clause("reset.queued_data.comes_first")

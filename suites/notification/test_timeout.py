@@ -21,7 +21,7 @@ from native import (
 )
 from suites.catalogue import clause
 from suites.lab.case import OUTPUT, Case, Descriptor, attempt
-from suites.lab.queueing import unblock
+from suites.lab.queueing import unanswered, unblock
 from suites.lab.repair import connected_to
 
 HANGUP = 0
@@ -41,13 +41,6 @@ def impatient(sock: Descriptor) -> Descriptor:
     return sock
 
 
-def unanswered(case: Case) -> bytes:
-    """The address of a listener that hears nothing: a filter drops what comes for it."""
-    listener = case.listener()
-    attach_filter(listener, 0)
-    return getsockname(listener)
-
-
 def second_pair(case: Case) -> tuple[Descriptor, Descriptor]:
     """A connection between second addresses of loopback; its peer takes little."""
     listener = case.socket("listener")
@@ -64,7 +57,7 @@ def second_pair(case: Case) -> tuple[Descriptor, Descriptor]:
 @clause("timeout.connect.is_an_error")
 def test_connection_that_nobody_answers_times_out(case: Case) -> None:
     """A poller for room learns of it, and the owner."""
-    address = unanswered(case)
+    _, address = unanswered(case)
     sock = impatient(case.socket())
     unblock(sock)
     case.arm(sock)
@@ -80,7 +73,7 @@ def test_connection_that_nobody_answers_times_out(case: Case) -> None:
 @clause("timeout.connect.fails_connect")
 def test_blocking_connect_takes_the_timeout(case: Case) -> None:
     """It clears up besides, which is another event."""
-    address = unanswered(case)
+    _, address = unanswered(case)
     sock = impatient(case.socket())
     case.arm(sock)
     case.sleep("connect", sock, address)

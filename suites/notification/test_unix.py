@@ -12,7 +12,6 @@ from native import (
     close,
     connect,
     getsockname,
-    recv,
     send,
     setsockopt,
     shutdown,
@@ -20,17 +19,13 @@ from native import (
     sockaddr_unspec,
 )
 from suites.catalogue import clause
-from suites.lab.case import INPUT, Case, Descriptor, Plain, attempt
+from suites.lab.calls import receive_now, shut_ourselves
+from suites.lab.case import INPUT, Case, Descriptor, attempt
 
 SNDBUF = 20_000
 """SO_SNDBUF in bytes. The kernel doubles it, and a packet takes up to half of that: two hold what `LONG` is."""
 
 LONG = b"x" * 30_000
-
-
-def receive(sock: Descriptor) -> Plain:
-    """What receiving without waiting comes to."""
-    return attempt(recv, sock, 8, MSG_DONTWAIT)
 
 
 def turn_away(case: Case, peer: Descriptor) -> None:
@@ -147,7 +142,7 @@ def test_end_of_the_peers_data_is_readable_after_the_data(case: Case) -> None:
     shutdown(peer, SHUT_WR)
     case.at("shut")
 
-    case.at("read", first=receive(sock), second=receive(sock))
+    case.at("read", first=receive_now(sock, 8), second=receive_now(sock, 8))
 
 
 @clause("unix.peer_shut_write.datagram_is_silent")
@@ -158,7 +153,7 @@ def test_datagram_peer_that_stops_sending_tells_nobody(case: Case) -> None:
 
     shutdown(peer, {"SHUT_WR": SHUT_WR, "SHUT_RDWR": SHUT_RDWR}[case.variant])
 
-    case.at("shut", recv=receive(sock))
+    case.at("shut", recv=receive_now(sock, 8))
 
 
 @clause("unix.peer_shut_both.hangs_up")
@@ -169,7 +164,7 @@ def test_peer_that_shuts_both_directions_hangs_up(case: Case) -> None:
 
     shutdown(peer, SHUT_RDWR)
 
-    case.at("shut", recv=receive(sock))
+    case.at("shut", recv=receive_now(sock, 8))
 
 
 @clause("unix.peer_shut_in_turn.is_no_hangup")
@@ -183,16 +178,6 @@ def test_peer_that_shuts_one_direction_after_the_other_sends_no_hangup(case: Cas
     shutdown(peer, SHUT_RD)
 
     case.at("both_shut")
-
-
-def shut_ourselves(case: Case, how: int) -> None:
-    """Shut the armed subject itself, and see what receiving comes to."""
-    sock, _ = case.pair()
-    case.arm(sock)
-
-    done = attempt(shutdown, sock, how)
-
-    case.at("shut", shutdown=done, recv=receive(sock))
 
 
 @clause("unix.shutdown.read_is_silent")
@@ -221,7 +206,7 @@ def test_clean_close_of_the_peer_hangs_up(case: Case) -> None:
 
     close(peer)
 
-    case.at("closed", recv=receive(sock))
+    case.at("closed", recv=receive_now(sock, 8))
 
 
 @clause("unix.close.hangs_up_again")
@@ -276,7 +261,7 @@ def closed_with_unread_data(case: Case) -> None:
     close(peer)
     case.at("closed")
 
-    case.at("read", first=receive(sock), second=receive(sock), third=receive(sock))
+    case.at("read", first=receive_now(sock, 8), second=receive_now(sock, 8), third=receive_now(sock, 8))
 
 
 @clause("unix.close_unread.data_comes_first")
@@ -300,7 +285,7 @@ def test_datagram_that_is_lost_with_its_receiver_tells_nobody(case: Case) -> Non
 
     close(peer)
 
-    case.at("closed", recv=receive(sock))
+    case.at("closed", recv=receive_now(sock, 8))
 
 
 @clause("unix.reconnect.is_an_error")
@@ -337,7 +322,7 @@ def test_datagram_socket_gives_the_error_before_the_data(case: Case) -> None:
     connect_elsewhere(case, peer)
     case.at("disconnected")
 
-    case.at("read", first=receive(sock), second=receive(sock), third=receive(sock))
+    case.at("read", first=receive_now(sock, 8), second=receive_now(sock, 8), third=receive_now(sock, 8))
 
 
 @clause("unix.reconnect.wakes")

@@ -14,22 +14,17 @@ from native import (
     getsockname,
     ioctl_inq,
     ioctl_outq,
-    recv,
     send,
     shutdown,
     so_error,
 )
 from suites.catalogue import clause
+from suites.lab.calls import receive_now, shut_ourselves
 from suites.lab.case import INPUT, OUTPUT, Case, Descriptor, Plain, attempt
 from suites.lab.outbox import read_all
 
 CHUNK = b"x" * 16_384
 """What a sender uses up its credit by, in bytes."""
-
-
-def receive(sock: Descriptor) -> Plain:
-    """What receiving without waiting comes to."""
-    return attempt(recv, sock, 8, MSG_DONTWAIT)
 
 
 @clause("vsock.connect.signals_the_listener")
@@ -64,7 +59,7 @@ def test_each_packet_of_a_vsock_connection_signals(case: Case) -> None:
     case.deliver(b"y")
     case.at("second")
 
-    case.at("read", recv=receive(sock))
+    case.at("read", recv=receive_now(sock, 8))
 
 
 @clause("vsock.seqpacket.signals")
@@ -81,7 +76,7 @@ def test_each_message_of_a_vsock_connection_signals(case: Case) -> None:
     send(peer, b"y", 0)
     case.at("second")
 
-    case.at("read", first=receive(sock), second=receive(sock))
+    case.at("read", first=receive_now(sock, 8), second=receive_now(sock, 8))
 
 
 @clause("vsock.refused.is_an_error")
@@ -108,7 +103,7 @@ def test_end_of_a_vsock_peers_data_is_not_signalled(case: Case) -> None:
     shutdown(peer, SHUT_WR)
     case.fence()
 
-    case.at("shut", recv=receive(sock))
+    case.at("shut", recv=receive_now(sock, 8))
 
 
 @clause("vsock.peer_shut_read.is_silent")
@@ -138,7 +133,7 @@ def test_end_of_a_vsock_peer_is_not_signalled(case: Case) -> None:
         close(peer)
     case.fence()
 
-    case.at("ended", recv=receive(sock))
+    case.at("ended", recv=receive_now(sock, 8))
 
 
 @clause("vsock.peer_end.wakes_everyone")
@@ -154,17 +149,6 @@ def test_close_of_a_vsock_peer_wakes_every_sleeper(case: Case) -> None:
     close(peer)
 
     case.at("closed")
-
-
-def shut_ourselves(case: Case, how: int) -> None:
-    """Shut the armed subject itself, and see what receiving comes to."""
-    sock, _ = case.pair()
-    case.arm(sock)
-
-    done = attempt(shutdown, sock, how)
-    case.fence()
-
-    case.at("shut", shutdown=done, recv=receive(sock))
 
 
 @clause("vsock.shutdown.read_is_silent")
