@@ -48,6 +48,7 @@ from native import (
     socket,
     socketpair,
 )
+from suites.lab.icmp import checksum
 
 EXPERIMENTAL_PROTOCOL = 253
 """An IP protocol number that is nobody's (RFC 3692)."""
@@ -217,11 +218,8 @@ class Ping(Family):
     @staticmethod
     def echo_reply(identifier: object, data: bytes) -> bytes:
         """An ICMP echo reply (RFC 792), which the socket with this identifier receives."""
-        message = bytearray(struct.pack("!BBHHH", 0, 0, 0, identifier, 1) + data)
-        total = sum(struct.unpack(f"!{len(message + bytes(len(message) % 2)) // 2}H", message + bytes(len(message) % 2)))
-        total = (total & 0xFFFF) + (total >> 16)
-        struct.pack_into("!H", message, 2, ~(total + (total >> 16)) & 0xFFFF)
-        return bytes(message)
+        head = struct.pack("!BBHHH", 0, 0, 0, identifier, 1)
+        return head[:2] + struct.pack("!H", checksum(head + data)) + head[4:] + data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
