@@ -45,7 +45,7 @@ INTERESTS = {
 """What a socket is registered for, by the name that clauses use; error and hang-up come unasked."""
 
 BANDS = {"input_band": EPOLLRDBAND, "room_band": EPOLLWRBAND}
-"""The bands of priority, which no protocol of the Internet has."""
+"""The bands of priority: datagram_poll and unix_poll report room in both, tcp_poll in the ordinary one alone."""
 
 Edges = Callable[[], dict[str, int]]
 
