@@ -84,6 +84,7 @@ def verdict(run: Run) -> Verdict:
     """What a run says of its kernel. A failure outweighs what is undecided, and that outweighs recorded deviations."""
     ranks = Counter(map(rank_of, run.cases))
     undecided = ranks["ERROR"] + ranks["MISS"]
+    vanished = len(run.end.vanished) if run.end else 0
     if ranks["FAIL"]:
         return Verdict(kind="bad", words=f"not conformant ({ranks['FAIL']} failed)")
     if undecided:
@@ -92,6 +93,8 @@ def verdict(run: Run) -> Verdict:
         )
     if not executed(run):
         return Verdict(kind="open", words="undecided (no case was executed)")
+    if vanished:
+        return Verdict(kind="open", words=f"not as recorded (deviations that are no longer seen: {vanished})")
     if ranks[RECORDED]:
         return Verdict(kind="known", words=f"conformant with recorded deviations ({ranks[RECORDED]})")
     return Verdict(kind="good", words="conformant")

@@ -66,7 +66,6 @@ def test_tmts_test_leaves_tmts_results(tmp_path: Path) -> None:
     scratch.mkdir()
     variables = {
         "PYTHON": "python3",
-        "SOCKWAKE_TARGET": "host",
         "SOCKWAKE_ARGUMENTS": "--clause sanity.signal.readable",
         "TMPDIR": str(scratch),
         "TMT_TEST_DATA": str(data),

@@ -19,6 +19,7 @@ from tests.records import (
     POLL_AFTER_RESET,
     case_line,
     clause_line,
+    end_line,
     expected,
     node,
     observed,
@@ -102,6 +103,14 @@ def test_the_verdict_follows_the_worst_news(tmp_path: Path, outcomes: list[str],
     ]
     (run,) = runs_of(tmp_path, run_line([A, B]), *lines)
     assert verdict(run).words == words
+
+
+def test_deviation_that_is_no_longer_seen_is_news(tmp_path: Path) -> None:
+    """It fails the run, until it is removed from what is recorded."""
+    end = end_line(PASS=2) | {"vanished": [{"case": A, "verdict": "at reset: socket.poll lacks RDHUP"}]}
+    (run,) = read([write(tmp_path / "a.jsonl", [run_line([A, B]), clause_line(), case_line(A), case_line(B), end])])
+
+    assert verdict(run).words == "not as recorded (deviations that are no longer seen: 1)"
 
 
 def test_the_worst_outcome_stands_for_a_clause(tmp_path: Path) -> None:
