@@ -86,8 +86,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"sockwake: {error}", file=sys.stderr)
         return USAGE
     except TargetError as error:
-        print(f"sockwake: {error}", file=sys.stderr)
-        return CANT_TELL if options.command == "run" else 1
+        print(f"sockwake: {options.name if options.command == 'run' else 'matrix'}: {error}", file=sys.stderr)
+        return CANT_TELL
     except KeyboardInterrupt:
         return INTERRUPTED
 

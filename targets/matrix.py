@@ -12,7 +12,7 @@ import psutil
 
 from reports.__main__ import main as reports
 from reports.record import in_words
-from targets.running import CANT_TELL, Result, Running
+from targets.running import CANT_TELL, INTERRUPTED, Result, Running
 from targets.target import Target, TargetError
 
 TICK = 0.1
@@ -63,8 +63,8 @@ def run(targets: Sequence[Target], page: Path, arguments: Sequence[str], deadlin
     records = [str(row.result.run.path) for row in rows if row.result and row.result.run]
     rendered = reports(["html", str(page), *records]) if records else 0
     print(f"\n{page}" if records else "no target left a record")
-    codes = [row.result.code if row.result else 2 for row in rows]
-    return 2 if 2 in codes else max(1 if code == CANT_TELL else code for code in [*codes, rendered])
+    codes = [row.result.code if row.result else INTERRUPTED for row in rows]
+    return INTERRUPTED if INTERRUPTED in codes else max(1 if code == CANT_TELL else code for code in [*codes, rendered])
 
 
 def _fits(target: Target, under_way: Sequence[Target], cpus: int, memory: int) -> bool:

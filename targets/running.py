@@ -61,9 +61,10 @@ class Running:
         self._check_place()
         self._folder = tempfile.TemporaryDirectory(prefix="sockwake-")
         self._console = Path(self._folder.name, "console")
-        shared = Path(self._folder.name, "shared")
+        shared, scratch = Path(self._folder.name, "shared"), Path(self._folder.name, "scratch")
         shared.mkdir()
-        self.job = Job(target=target.name, folder=shared, arguments=tuple(arguments))
+        scratch.mkdir()
+        self.job = Job(target=target.name, folder=shared, scratch=scratch, arguments=tuple(arguments))
         self._cases = Tail(self.job.record)
         self._output = Tail(self.job.output)
         now = time.monotonic()
@@ -153,14 +154,15 @@ class Running:
             run, whole = take(self.job, self._record, reason, how)
         except TargetError as error:
             return Result(code=CANT_TELL, problem=str(error), run=None)
+        code = exit_code(run, status, self._asked) if tried else CANT_TELL
         if reason == "interrupted":
             code = INTERRUPTED
-        else:
-            code = exit_code(run, status, self._asked) if tried else CANT_TELL
         return Result(code=code, problem="" if whole else f"the target {how}", run=run)
 
     def _death(self) -> str:
         code = self._process.returncode
+        if code > 128:  # as a shell has it, and whoever waits in between
+            code = 128 - code
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     def _last_line(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def take(job: Job, final: Path, reason: str, how: str) -> tuple[Run, bool]:
         raise TargetError(
             f"{final}: the record can't be written: {error.strerror}; make room, or name another file"
         ) from None
-    return run, whole
+    return replace(run, path=final), whole
 
 
 def _the_run(job: Job, path: Path) -> Run:
@@ -93,9 +94,21 @@ def _completion(run: Run, data: bytes, reason: str, how: str) -> bytes:
 
 def _plan(job: Job) -> bytes:
     """The record of a target that wrote none: what would have been run, as pytest collects it on this host."""
-    record = job.folder / "plan.jsonl"
-    pytest = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", "-p", "targets.plan"]
-    command = [*pytest, "--target", job.target, "--record", str(record), *job.arguments, "-n", "0", "--dist", "no"]
+    record = job.scratch / "plan.jsonl"
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "targets.plan"]
+    command = [
+        *pytest,
+        "--target",
+        job.target,
+        "--record",
+        str(record),
+        *job.paths,
+        *job.arguments,
+        "-n",
+        "0",
+        "--dist",
+        "no",
+    ]
     try:
         done = subprocess.run(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PLAN_SECONDS

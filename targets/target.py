@@ -35,13 +35,15 @@ class UsageError(TargetError):
 class Job:
     """One run of the suites on a target: what pytest is told, and the folder that the target shares.
 
-    The files of the folder, as this side sees them: `script` is executed by the target; `started` appears when it begins,
-    `record` and `output` (what pytest prints) grow, and `status` holds pytest's exit code at the end. Only the script
-    comes from this side. All else is the target's word, to be checked like anything that comes from elsewhere.
+    `scratch` is a folder of this side for what an emulator needs; both go when the run is over. The shared folder's files, as
+    this side sees them: `script` is executed by the target; `started` appears when it begins, `record` and `output` (what
+    pytest prints) grow, and `status` holds pytest's exit code at the end. Only the script comes from this side. All else is
+    the target's word, to be checked like anything that comes from elsewhere.
     """
 
     target: str
     folder: Path
+    scratch: Path
     arguments: tuple[str, ...]
 
     @property
@@ -64,14 +66,20 @@ class Job:
     def status(self) -> Path:
         return self.folder / "status"
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The suites, unless the arguments name a file or a case by themselves."""
+        named = any((ROOT / argument.partition("::")[0]).exists() for argument in self.arguments if argument[:1] != "-")
+        return () if named else ("suites",)
+
     def write_script(self, folder: Path | None = None, python: str = sys.executable, root: Path = ROOT) -> Path:
         """Write the script; returns its path as the target sees it.
 
         `folder`, `python` and `root` are the shared folder, the interpreter and the checkout as the target sees them.
         """
         folder = folder or self.folder
-        pytest = [python, "-m", "pytest", "suites", "-p", "no:cacheprovider", "--target", self.target]
-        command = shlex.join([*pytest, "--record", str(folder / self.record.name), *self.arguments])
+        pytest = [python, "-m", "pytest", "-p", "no:cacheprovider", "--target", self.target]
+        command = shlex.join([*pytest, "--record", str(folder / self.record.name), *self.paths, *self.arguments])
         shared = shlex.quote(str(folder))
         self.script.write_text(
             f"cd {shlex.quote(str(root))} || exit\n"

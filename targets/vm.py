@@ -1,0 +1,279 @@
+"""Virtual machines: a full kernel with two CPUs, its modules and ftrace, in QEMU, booted by virtme-ng.
+
+The guest's root is the host's over 9p, which QEMU exports read-only; what the guest writes elsewhere than in its job's shared
+folder goes to its own memory. KVM is used where a kernel is seen to print under it, emulation elsewhere. virtme-ng's exit status
+isn't that of the script, so nothing here looks at it: what counts is what the job's folder holds.
+
+Kernels are the plain amd64 ones of Debian's suites; one that somebody built is the target `vm`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import selectors
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache as once
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from targets import cache, debian
+from targets.processes import end_session
+from targets.programs import run_program
+from targets.target import ROOT, Job, Say, Target, TargetError, UsageError
+
+START = Path(__file__).with_name("vm_start.sh")
+CPUS = 2
+MEMORY = 1024
+"""What a guest gets, in MB."""
+
+KVM_SECONDS = 5.0
+"""How long a kernel has under KVM to print its first line, which takes a tenth of a second where KVM works."""
+
+PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+"""Where programs are looked for: beside the interpreter too, where pip puts vng, and where the system keeps root's."""
+
+PROGRAMS = (
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("depmod", "kmod"),
+    ("file", "file"),
+)
+"""What virtme-ng runs, and the package that has it."""
+
+OF_THE_IMAGE = re.compile(r"linux-(binary|modules)-")
+"""The packages that a kernel's package depends on since 7.2, where the kernel and its modules are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vm(Target):
+    """A kernel that somebody built, in a virtual machine."""
+
+    memory: int = MEMORY
+    boot: float = 240.0
+    deadline: float = 1800.0
+    kernel: Path | None = None
+    append: str = ""
+
+    def missing(self) -> str | None:
+        """A program, or the kernel where none was named."""
+        return _missing_here() or (
+            None if self.kernel else "name your kernel: --kernel PATH, its bzImage, built with 9p, virtio and overlayfs"
+        )
+
+    def with_kernel(self, kernel: Path | None, append: str | None) -> Target:
+        """Another kernel, further parameters."""
+        if kernel and not (kernel.is_file() and os.access(kernel, os.R_OK)):
+            raise TargetError(f"{kernel}: it isn't a file that can be read; name the bzImage or vmlinuz of a kernel")
+        return replace(self, kernel=kernel.absolute() if kernel else self.kernel, append=append or self.append)
+
+    def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
+        """Boot the kernel that was named."""
+        problem = self.missing()
+        if problem or not self.kernel:
+            raise TargetError(str(problem))
+        return self._boot(self.kernel, None, job, console)
+
+    def _boot(self, kernel: Path, image: Path | None, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
+        """Start a kernel; `image` is the folder that it and its modules are in, and stays for as long as the guest runs."""
+        script = job.write_script()
+        options = ["--rwdir", str(job.folder), *(f"--append={parameter}" for parameter in self.append.split())]
+        command = [*_vng(kernel, kvm_boots(kernel)), *options, "--", shlex.join(["sh", str(START), str(script)])]
+        held = [cache.use(image)] if image else []
+        try:
+            return subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=_environment(job.folder),
+                pass_fds=held,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TargetError(f"vng can't be started: {error.strerror}; pip install virtme-ng") from None
+        finally:
+            for fd in held:
+                os.close(fd)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebianVm(Vm):
+    """The newest kernel of a series ("6.12") that Debian has, wherever it is: `suites` are those that have had it."""
+
+    series: str
+    suites: tuple[str, ...]
+
+    def missing(self) -> str | None:
+        """A program, the image, or what it takes to fetch it."""
+        if problem := _missing_here():
+            return problem
+        if cache.image(self.name):
+            return None
+        return debian.missing() or f"its image isn't fetched: python -m targets fetch {self.name}"
+
+    def with_kernel(self, kernel: Path | None, append: str | None) -> Target:
+        """Further parameters; another kernel isn't this target any more."""
+        if kernel:
+            raise UsageError(f"{self.name}: its kernel is Debian's; run a kernel of yours as: vm --kernel {kernel}")
+        return super().with_kernel(None, append)
+
+    def fetch(self, say: Say) -> None:
+        """Get the newest kernel of the series, with its modules."""
+        with cache.locked(self.name, say):
+            suite, package = self._newest()
+            present = cache.image(self.name)
+            if present and present.name == f"{self.name}.{package.version}":
+                say(f"{package.name} {package.version} is there, and Debian has no newer one")
+                return
+            say(f"fetching {package.name} {package.version} from {suite.name}")
+            cache.publish(self.name, package.version, partial(self._fill, suite, package))
+            say(f"ready: {cache.image(self.name)}")
+
+    def _newest(self) -> tuple[KernelSuite, debian.Package]:
+        found = [(suite, package) for suite in map(KernelSuite, self.suites) for package in suite.kernels(self.series)]
+        if not found:
+            raise TargetError(
+                f"the Debian suites {', '.join(self.suites)} have no kernel {self.series} any more; run another one "
+                f"of `python -m targets list`, or your own as: vm --kernel PATH"
+            )
+        newest = found[0]
+        for other in found[1:]:
+            if _is_newer(other[1].version, newest[1].version):
+                newest = other
+        return newest
+
+    def _fill(self, suite: KernelSuite, package: debian.Package, image: Path) -> None:
+        unpacked = image / "unpacked"
+        suite.unpack(suite.parts(package), unpacked)
+        (image / "lib").mkdir()
+        (modules,) = (folder for folder in unpacked.glob("**/lib/modules") if folder.is_dir())
+        modules.rename(image / "lib/modules")
+        (version,) = (image / "lib/modules").iterdir()
+        beside = version / "vmlinuz"  # since 7.2
+        (beside if beside.exists() else unpacked / f"boot/vmlinuz-{version.name}").rename(image / "vmlinuz")
+        shutil.rmtree(unpacked)
+        run_program(["depmod", "-b", str(image), version.name], f"the modules of {self.name}")
+
+    def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
+        """Boot the image."""
+        image = cache.image(self.name)
+        problem = self.missing()
+        if problem or not image:
+            raise TargetError(str(problem))
+        return self._boot(image / "vmlinuz", image, job, console)
+
+
+class KernelSuite(debian.Suite):
+    """A Debian suite, asked for kernels. Their packages are named after the version, so that a name can't be known beforehand."""
+
+    def kernels(self, series: str) -> list[debian.Package]:
+        """The plain amd64 kernels of a series ("6.12"): neither `cloud`, which lacks 9p, nor `rt`, nor unsigned."""
+        number = re.escape(series)
+        plain = rf"linux-image-{number}([.+][^-]*)?(-[0-9]+)?-amd64"  # 5.10.0-32, 6.12.107+deb13, 7.3
+        lines = self._call("apt-cache", "search", "--names-only", f"^linux-image-{number}").splitlines()
+        names = (line.split(" ")[0] for line in lines)
+        return [self.newest(name) for name in names if re.fullmatch(plain, name)]
+
+    def parts(self, kernel: debian.Package) -> list[debian.Package]:
+        """The packages that have the files of a kernel and its modules."""
+        words = self._call("apt-cache", "depends", f"{kernel.name}={kernel.version}").split()
+        return [kernel, *(self.newest(word) for word in words if OF_THE_IMAGE.match(word))]
+
+
+def kvm_boots(kernel: Path) -> bool:
+    """Whether KVM is of use here: the device may be there without, so one kernel is booted under it until it prints."""
+    return os.access("/dev/kvm", os.R_OK | os.W_OK) and _prints(kernel)
+
+
+@once
+def _prints(kernel: Path) -> bool:
+    """Whether a kernel prints anything under KVM."""
+    with tempfile.TemporaryDirectory(prefix="sockwake-") as folder:
+        process = subprocess.Popen(
+            [*_vng(kernel, kvm=True), "--", "true"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_environment(Path(folder)),
+            start_new_session=True,
+        )
+        try:
+            assert process.stdout
+            return _comes(process.stdout, b"Linux version", time.monotonic() + KVM_SECONDS)
+        finally:
+            end_session(process.pid)
+            process.communicate()
+
+
+def _comes(stream: BinaryIO, words: bytes, deadline: float) -> bool:
+    """Whether words are printed before a moment, and before the end."""
+    said = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0 and selector.select(left):
+            data = os.read(stream.fileno(), 65536)
+            said += data
+            if words in said or not data:
+                return words in said
+    return False
+
+
+def _vng(kernel: Path, kvm: bool) -> Sequence[str]:
+    """virtme-ng's command for a kernel that comes as modules for the most part, which its microvm wouldn't find a disk with."""
+    program = shutil.which("vng", path=PATH) or "vng"
+    accelerator = [] if kvm else ["--disable-kvm"]
+    machine = ["--disable-microvm", "--cpus", str(CPUS), "--memory", f"{MEMORY}M"]
+    return [program, "--verbose", "-r", str(kernel), *accelerator, *machine, "--user", "root"]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """virtme-ng finds its own programs by PATH, and leaves files in TMPDIR if it is killed."""
+    return os.environ | {"PATH": PATH, "TMPDIR": str(folder)}
+
+
+def _is_newer(version: str, than: str) -> bool:
+    """Compare two of Debian's versions, as deb-version(7) has it."""
+    return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], timeout=60).returncode == 0
+
+
+def _missing_here() -> str | None:
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return "the virtual machines need a Linux host on x86-64"
+    packages = [package for program, package in PROGRAMS if not shutil.which(program, path=PATH)]
+    how = [f"apt install {' '.join(packages)}"] if packages else []
+    if not shutil.which("vng", path=PATH):
+        how.append("pip install virtme-ng")
+    return f"programs are missing: {', '.join(how)}" if how else None
+
+
+TARGETS = (
+    *(
+        DebianVm(
+            name=f"vm-{series}",
+            what=f"Linux {series} in a virtual machine with {CPUS} CPUs (Debian's plain amd64 kernel)",
+            series=series,
+            suites=suites,
+        )
+        for series, suites in (
+            ("5.10", ("bullseye",)),
+            ("6.1", ("bookworm",)),
+            ("6.12", ("trixie",)),
+            ("6.18", ("trixie-backports",)),
+            ("7.2", ("forky", "trixie-backports")),
+            ("7.3", ("trixie-backports", "experimental")),
+        )
+    ),
+    Vm(name="vm", what="a kernel that you built, in a virtual machine, named by --kernel"),
+)
