@@ -323,19 +323,6 @@ def test_mptcp_data_signals(case: Case) -> None:
     case.at("delivered", **handled(case))
 
 
-@clause("stream.mptcp.receiver_suppresses")
-def test_blocked_mptcp_receiver_takes_the_data_and_no_signal_is_sent(case: Case) -> None:
-    """It sleeps in sk_wait_data, as on TCP."""
-    sock, _ = case.pair()
-    case.arm(sock)
-    case.sleep("recv", sock, 1, name="receiver")
-
-    case.deliver(b"x")
-    case.await_return("receiver")
-
-    case.at("delivered")
-
-
 @clause("stream.mptcp.urgent_is_data")
 def test_mptcp_urgent_byte_is_data_like_any_other(case: Case) -> None:
     """mptcp_sendmsg knows no MSG_OOB."""
