@@ -1,4 +1,4 @@
-"""The same outcome every time: every case a thousand times, and whole runs with none, two and eight workers, all under load.
+"""The same outcome every time: every case a thousand times, and whole runs with none, two and eight workers under load.
 
 `tox run -e endurance` runs it. What has been run is kept in a folder, a line for each run, so that it can be interrupted, goes on
 where it stopped, and adds up; it begins anew when the suites, the native code or the kernel have changed. Each run is compared
@@ -24,6 +24,10 @@ FOLDER = ROOT / "reports" / "out" / "endurance"
 REPEAT = 10
 """How often each case is executed in succession before the next; the order is another one in each run."""
 
+KINDS = ("repeat", "timer", "-n 0", "-n 2", "-n 8")
+"""`repeat` executes in one process, shuffled; `timer` those cases that wait for a timer of the kernel's, eight at a time, since
+they do nothing but wait; the others are whole runs with a busy loop on each core."""
+
 BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 """A loop that ends with whoever started it, however that ended."""
 
@@ -40,18 +44,19 @@ class Planned(NamedTuple):
     @property
     def executions(self) -> int:
         """How often it executes each case."""
-        return REPEAT if self.kind == "repeat" else 1
+        return REPEAT if self.kind in ("repeat", "timer") else 1
 
 
 def plan(executions: int, runs: int) -> Iterator[Planned]:
     """All runs, the kinds in turn, so that an interrupted account has some of each."""
     repeats = -(-executions // REPEAT)
     for number in range(max(repeats, runs)):
+        again = ["--shuffle", str(number), "--repeat", str(REPEAT)]
         if number < repeats:
-            yield Planned("repeat", number, ["--shuffle", str(number), "--repeat", str(REPEAT)])
+            yield Planned("repeat", number, [*again, "-m", "not timer"])
+            yield Planned("timer", number, [*again, "-m", "timer", "-n", "8"])
         if number < runs:
-            for workers in ("0", "2", "8"):
-                yield Planned(f"-n {workers}", number, ["-n", workers])
+            yield from (Planned(kind, number, kind.split()) for kind in KINDS if kind.startswith("-n"))
 
 
 def main() -> int:
@@ -61,11 +66,15 @@ def main() -> int:
         "--executions", type=int, default=1000, help="how often each case is executed in one process (default: 1000)"
     )
     parser.add_argument("--runs", type=int, default=60, help="how many whole runs with each -n (default: 60)")
+    parser.add_argument(
+        "--only", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"of {', '.join(KINDS)}"
+    )
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where the account is kept (default: {FOLDER})")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     account = Account(options.folder)
-    todo = [planned for planned in plan(options.executions, options.runs) if not account.has(planned)]
+    wanted = [planned for planned in plan(options.executions, options.runs) if planned.kind in options.only]
+    todo = [planned for planned in wanted if not account.has(planned)]
     began = time.monotonic()
     for done, planned in enumerate(todo, 1):
         account.add(planned, *run(planned, options.folder))
@@ -76,18 +85,19 @@ def main() -> int:
 
 
 class Account:
-    """What has been run: `account.jsonl`, whose first line says of what, and whose second has the outcomes to compare with."""
+    """What has been run: `account.jsonl`, whose first line says of what. A case's first outcome is what all others must be."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "account.jsonl"
-        self.first: Outcomes | None = None
+        self.first: Outcomes = {}
         self.runs: list[dict[str, Any]] = []
         head = {"digest": digest(), "kernel": platform.release()}
         lines = [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
         if lines and lines[0] == head:
-            self.first = lines[1]["first"] if len(lines) > 1 else None
-            self.runs = lines[2:]
+            for line in lines[1:]:
+                self.first |= line.pop("first")
+                self.runs.append(line)
             print(f"going on: {self.in_words()}")
         else:
             self.path.write_text(json.dumps(head) + "\n")
@@ -98,17 +108,17 @@ class Account:
 
     def add(self, planned: Planned, outcomes: Outcomes, record: str) -> None:
         """Compare a run with the first, and write down what came of it."""
-        if self.first is None:
-            self.first = outcomes
-            self._write({"first": outcomes})
-        news = {case: (was, outcomes.get(case)) for case, was in self.first.items() if outcomes.get(case) != was}
+        first = {case: outcome for case, outcome in outcomes.items() if case not in self.first}
+        news = {case: (self.first[case], now) for case, now in outcomes.items() if self.first.get(case, now) != now}
+        self.first |= first
         for case, (was, now) in news.items():
             print(f"\n{planned.kind}, run {planned.number}: {case}: {was} before, {now} now")
         if news:
             (self.folder / f"{planned.kind.replace(' ', '')}-{planned.number}.jsonl").write_text(record)
-        run = {"kind": planned.kind, "number": planned.number, "executions": planned.executions, "differ": list(news)}
+        run = {"kind": planned.kind, "number": planned.number, "executions": planned.executions, "cases": len(outcomes)}
+        run |= {"differ": list(news)}
         self.runs.append(run)
-        self._write(run)
+        self._write(run | {"first": first})
 
     @property
     def differing(self) -> int:
@@ -117,12 +127,11 @@ class Account:
 
     def in_words(self) -> str:
         """The sum."""
-        kinds = dict.fromkeys(run["kind"] for run in self.runs)
-        said = [f"{sum(run['kind'] == kind for run in self.runs)} with {kind}" for kind in kinds if kind != "repeat"]
-        shuffled = sum(run["executions"] for run in self.runs if run["kind"] == "repeat")
+        done = {kind: sum(run["executions"] for run in self.runs if run["kind"] == kind) for kind in KINDS}
+        whole = ", ".join(f"{done[kind]} with {kind}" for kind in KINDS if kind.startswith("-n"))
         return (
-            f"{len(self.first or {})} cases: {shuffled} executions of each in one process, shuffled; whole runs: "
-            f"{', '.join(said) or 'none'}; runs that differed: {self.differing}"
+            f"{len(self.first)} cases: {done['repeat']} executions of each in one process, shuffled ({done['timer']} of those that "
+            f"wait for a timer); whole runs: {whole}; runs that differed: {self.differing}"
         )
 
     def _write(self, line: object) -> None:
@@ -141,9 +150,10 @@ def digest() -> str:
 
 
 def run(planned: Planned, folder: Path) -> tuple[Outcomes, str]:
-    """One whole run, with a busy loop on each core: each case's outcome and verdict, and the record."""
-    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in os.sched_getaffinity(0)]
-    path = folder / "running.jsonl"
+    """One run: each case's outcome and verdict, and the record."""
+    cores = os.sched_getaffinity(0) if planned.kind.startswith("-n") else ()
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in cores]
+    path = folder / f"running{planned.kind.replace(' ', '')}.jsonl"
     path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--record", str(path), "--deadline", "60"]
     try:
