@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from targets.registry import TARGETS
 from tests.conftest import ROOT
 
 WORKFLOW = ROOT / ".github" / "workflows" / "conformance.yml"
@@ -54,6 +56,14 @@ def test_actionlint_minds_what_is_wrong(actionlint: Path) -> None:
     wrong = WORKFLOW.read_text().replace("matrix.target }}", "matrix.targt }}")
 
     assert 'property "targt" is not defined' in lint(actionlint, wrong)
+
+
+def test_workflow_has_a_job_for_each_target_with_an_image_and_for_the_host() -> None:
+    """A target that is added is run there too; one that names a kernel or a machine of the user's can't be."""
+    (matrix,) = re.findall(r"^ +matrix:\n +target:\n((?: +- \S+\n)+)", WORKFLOW.read_text(), re.MULTILINE)
+    jobs = set(re.findall(r"- (\S+)", matrix))
+
+    assert {name for name in TARGETS if re.fullmatch(r"host|gvisor|(uml|vm)-[0-9.]+", name)} <= jobs
 
 
 @pytest.mark.slow
