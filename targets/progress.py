@@ -27,9 +27,9 @@ class Progress:
         self._rest = b""
 
     @property
-    def running(self) -> str | None:
-        """The case that began last and hasn't ended."""
-        return next(reversed(self._running), None)
+    def running(self) -> list[str]:
+        """The cases that have begun and haven't ended: one for each of pytest's workers."""
+        return list(self._running)
 
     def feed(self, data: bytes) -> None:
         """Take what has been added to the record."""

@@ -68,7 +68,7 @@ def _completion(run: Run, data: bytes, reason: str, how: str) -> bytes:
     """A MISS for each case without an outcome, and the end."""
     progress = Progress()
     progress.feed(data)
-    during = f" while it ran {progress.running}" if progress.running else ""
+    during = f" while it ran {', '.join(progress.running[:8])}" if progress.running else ""
     lines: list[dict[str, Any]] = [
         {
             "type": "case",

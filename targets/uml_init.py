@@ -1,0 +1,68 @@
+"""The first process of a User-Mode Linux guest, whose root is this host's, read-only: mounts, modules, the job, power off.
+
+Its environment comes from the kernel's command line: SOCKWAKE_SHARED is the job's shared folder on the host, SOCKWAKE_SCRIPT
+the job as the guest sees it, and SOCKWAKE_MODULES where the kernel's lib/modules stands, or nothing. Runs in the guest only,
+and imports nothing of the project. It makes its system calls itself, because mount(8) is a set-user-ID program: an
+ordinary user's guest sees it as belonging to somebody who isn't root, and so it gives up the rights that it was started with.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+SHARED = Path("/dev/shm/shared")
+MODPROBE = Path("/dev/shm/modprobe")
+MODULES = ("veth", "tun", "dummy", "sch_tbf", "ipv6", "af_packet", "mptcp", "vsock", "vsock_loopback", "inet_diag",
+           "tcp_diag", "udp_diag")  # fmt: skip
+"""What the kernel doesn't ask for by itself when a program needs it, or asks for too late."""
+POWER_OFF = 0x4321FEDC
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> None:
+    """Never returns where the kernel can power off; elsewhere the end of this process is the kernel's too."""
+    os.environ.update(PATH="/usr/sbin:/usr/bin:/sbin:/bin", HOME="/root", TMPDIR="/dev/shm", LANG="C.UTF-8")
+    mount("proc", "/proc")
+    mount("sysfs", "/sys")
+    if not os.path.ismount("/dev"):
+        mount("devtmpfs", "/dev")
+    for kind, place in (("devpts", "/dev/pts"), ("tmpfs", "/dev/shm")):
+        os.makedirs(place, exist_ok=True)
+        mount(kind, place)
+    SHARED.mkdir()
+    mount("hostfs", str(SHARED), os.environ["SOCKWAKE_SHARED"])
+    if modules := os.environ.get("SOCKWAKE_MODULES"):
+        load(modules)
+    job = subprocess.Popen(["/bin/sh", os.environ["SOCKWAKE_SCRIPT"]])
+    while os.wait()[0] != job.pid:
+        pass  # somebody whose parent has gone
+    os.sync()
+    libc.reboot(POWER_OFF)
+
+
+def mount(kind: str, place: str, options: str = "") -> None:
+    """Mount a file system; where the kernel has none of the kind, say so and go on without."""
+    if libc.mount(kind.encode(), place.encode(), kind.encode(), ctypes.c_ulong(0), options.encode()):
+        print(
+            f"sockwake: {place}: {kind} can't be mounted: {os.strerror(ctypes.get_errno())}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def load(folder: str) -> None:
+    """Make the kernel find its modules, and load those that it won't ask for."""
+    MODPROBE.write_text(f'#!/bin/sh\nexec /sbin/modprobe -d {shlex.quote(folder)} "$@"\n')
+    MODPROBE.chmod(0o755)
+    Path("/proc/sys/kernel/modprobe").write_text(str(MODPROBE))
+    subprocess.run(["/sbin/modprobe", "-d", folder, "-q", "-a", *MODULES], check=False)
+
+
+if __name__ == "__main__":
+    main()
