@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from functools import cache as once
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from targets import cache, debian
 from targets.processes import end_session
@@ -86,8 +86,14 @@ class Vm(Target):
     def _boot(self, kernel: Path, image: Path | None, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
         """Start a kernel; `image` is the folder that it and its modules are in, and stays for as long as the guest runs."""
         script = job.write_script()
+        memory = job.scratch / "memory"
+        memory.mkdir()
         options = ["--rwdir", str(job.folder), *(f"--append={parameter}" for parameter in self.append.split())]
-        command = [*_vng(kernel, kvm_boots(kernel)), *options, "--", shlex.join(["sh", str(START), str(script)])]
+        command = [
+            *(sys.executable, "-m", "targets.confine", "--memory", str(memory), "--writable", str(job.folder), "--"),
+            *("sh", "-c", '"$@" || exit 1', "sh"),  # 255 is what virtme-ng says to anything, and looks like a signal's
+            *(*_vng(kernel, kvm_boots(kernel)), *options, "--", shlex.join(["sh", str(START), str(script)])),
+        ]
         held = [cache.use(image)] if image else []
         try:
             return subprocess.Popen(
@@ -96,12 +102,10 @@ class Vm(Target):
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
-                env=_environment(job.folder),
+                env=_environment(),
                 pass_fds=held,
                 start_new_session=True,
             )
-        except OSError as error:
-            raise TargetError(f"vng can't be started: {error.strerror}; pip install virtme-ng") from None
         finally:
             for fd in held:
                 os.close(fd)
@@ -206,7 +210,7 @@ def _prints(kernel: Path) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=_environment(Path(folder)),
+            env=_environment() | {"TMPDIR": folder},  # virtme-ng leaves files there when it is killed
             start_new_session=True,
         )
         try:
@@ -217,7 +221,7 @@ def _prints(kernel: Path) -> bool:
             process.communicate()
 
 
-def _comes(stream: BinaryIO, words: bytes, deadline: float) -> bool:
+def _comes(stream: IO[bytes], words: bytes, deadline: float) -> bool:
     """Whether words are printed before a moment, and before the end."""
     said = b""
     with selectors.DefaultSelector() as selector:
@@ -238,9 +242,9 @@ def _vng(kernel: Path, kvm: bool) -> Sequence[str]:
     return [program, "--verbose", "-r", str(kernel), *accelerator, *machine, "--user", "root"]
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """virtme-ng finds its own programs by PATH, and leaves files in TMPDIR if it is killed."""
-    return os.environ | {"PATH": PATH, "TMPDIR": str(folder)}
+def _environment() -> dict[str, str]:
+    """virtme-ng finds its own programs by PATH."""
+    return os.environ | {"PATH": PATH}
 
 
 def _is_newer(version: str, than: str) -> bool:
