@@ -16,7 +16,7 @@ __all__ = [
     "deadline_stop",
 ]
 
-DEADLINE_SIGNAL = SIGRTMAX - 1
+DEADLINE_SIGNAL = SIGRTMAX - 8
 """Interrupts the thread that the deadline is for, and sleepers that are to be interrupted."""
 
 

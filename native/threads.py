@@ -295,7 +295,7 @@ def sleep_epoll(epoll: int, timeout_ms: int = -1) -> Sleeper:
 def block_signals_in_other_threads(signals: Iterable[int]) -> int:
     """Add signals to the masks of all threads but the caller's; returns how many there are. Raises DeadlineExpired.
 
-    Each runs a handler that changes the mask it returns to; a thread that blocks SIGRTMAX - 2 can't be reached.
+    Each runs a handler that changes the mask it returns to; a thread that blocks SIGRTMAX - 9 can't be reached.
     """
     return checked("block_signals_in_other_threads", (signals,), lib.block_in_other_threads(mask_of(signals)))
 

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <ucontext.h>
 
-#define MASK_SIGNAL (SIGRTMAX - 2)
+#define MASK_SIGNAL (SIGRTMAX - 9)
 #define SLEEPER_STACK (128 * 1024) /* libc takes the thread's static TLS out of it */
 
 struct sleeper {
