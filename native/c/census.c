@@ -69,10 +69,13 @@ static long count_children(int thread)
     return count;
 }
 
+/* gVisor's /proc makes up another inode for a user namespace each time: that says nothing, so it is 0. */
 static uint64_t inode_of(int thread, const char *name)
 {
-    struct stat found;
-    return fstatat(thread, name, &found, 0) == -1 ? 0 : found.st_ino;
+    struct stat found, again;
+    if (fstatat(thread, name, &found, 0) == -1 || fstatat(thread, name, &again, 0) == -1)
+        return 0;
+    return found.st_ino == again.st_ino ? found.st_ino : 0;
 }
 
 #define KERNEL_SA_RESTORER 0x04000000UL /* libc adds it to whatever it sets, so it says nothing */

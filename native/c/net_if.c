@@ -22,6 +22,8 @@ static int set_up(int fd, struct ifreq *request)
 {
     if (ioctl(fd, SIOCGIFFLAGS, request) == -1)
         return -1;
+    if (request->ifr_flags & IFF_UP)
+        return 0; /* gVisor's loopback always is, and the request to switch it on unknown */
     request->ifr_flags |= IFF_UP;
     return ioctl(fd, SIOCSIFFLAGS, request);
 }

@@ -36,7 +36,7 @@ PINNED = {
     "net/ipv4/tcp_wmem": "4096 16384 4194304",
     "net/ipv6/icmp/ratemask": "128",
 }
-"""sysctls of the namespace, at their kernel defaults whatever the host's are; what a kernel lacks is left out.
+"""sysctls of the namespace, at their kernel defaults whatever the host's are; what a kernel lacks or won't change is left.
 
 Not at their defaults are the masks of limited ICMP messages, which name no error: the limit is the machine's (icmp_global_allow).
 """
@@ -102,7 +102,8 @@ def enter_network() -> None:
     for name, value in PINNED.items():
         path = Path("/proc/sys", name)
         if path.exists():
-            path.write_text(value)
+            with suppress(OSError):  # gVisor shows some and takes no value, or not this one; the record has what holds
+                path.write_text(value)
 
 
 def _add_address() -> None:
