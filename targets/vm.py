@@ -153,7 +153,7 @@ class DebianVm(Vm):
             )
         newest = found[0]
         for other in found[1:]:
-            if _is_newer(other[1].version, newest[1].version):
+            if is_newer(other[1].version, newest[1].version):
                 newest = other
         return newest
 
@@ -182,17 +182,28 @@ class KernelSuite(debian.Suite):
     """A Debian suite, asked for kernels. Their packages are named after the version, so that a name can't be known beforehand."""
 
     def kernels(self, series: str) -> list[debian.Package]:
-        """The plain amd64 kernels of a series ("6.12"): neither `cloud`, which lacks 9p, nor `rt`, nor unsigned."""
-        number = re.escape(series)
-        plain = rf"linux-image-{number}([.+][^-]*)?(-[0-9]+)?-amd64"  # 5.10.0-32, 6.12.107+deb13, 7.3
-        lines = self._call("apt-cache", "search", "--names-only", f"^linux-image-{number}").splitlines()
-        names = (line.split(" ")[0] for line in lines)
-        return [self.newest(name) for name in names if re.fullmatch(plain, name)]
+        """The plain amd64 kernels of a series."""
+        pattern = f"^linux-image-{re.escape(series)}"
+        names = (line.split(" ")[0] for line in self._call("apt-cache", "search", "--names-only", pattern).splitlines())
+        return [self.newest(name) for name in names if is_plain(name, series)]
 
     def parts(self, kernel: debian.Package) -> list[debian.Package]:
         """The packages that have the files of a kernel and its modules."""
         words = self._call("apt-cache", "depends", f"{kernel.name}={kernel.version}").split()
         return [kernel, *(self.newest(word) for word in words if OF_THE_IMAGE.match(word))]
+
+
+def is_plain(package: str, series: str) -> bool:
+    """Whether a package is a plain amd64 kernel of a series ("6.12"): not `cloud`, which lacks 9p, `rt`, unsigned or debug data.
+
+    They are called linux-image-5.10.0-32-amd64, linux-image-6.12.107+deb13-amd64, linux-image-7.3-amd64.
+    """
+    return bool(re.fullmatch(rf"linux-image-{re.escape(series)}([.+][^-]*)?(-[0-9]+)?-amd64", package))
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Compare two of Debian's versions, as deb-version(7) has it."""
+    return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], timeout=60).returncode == 0
 
 
 def kvm_boots(kernel: Path) -> bool:
@@ -215,13 +226,13 @@ def _prints(kernel: Path) -> bool:
         )
         try:
             assert process.stdout
-            return _comes(process.stdout, b"Linux version", time.monotonic() + KVM_SECONDS)
+            return comes(process.stdout, b"Linux version", time.monotonic() + KVM_SECONDS)
         finally:
             end_session(process.pid)
             process.communicate()
 
 
-def _comes(stream: IO[bytes], words: bytes, deadline: float) -> bool:
+def comes(stream: IO[bytes], words: bytes, deadline: float) -> bool:
     """Whether words are printed before a moment, and before the end."""
     said = b""
     with selectors.DefaultSelector() as selector:
@@ -245,11 +256,6 @@ def _vng(kernel: Path, kvm: bool) -> Sequence[str]:
 def _environment() -> dict[str, str]:
     """virtme-ng finds its own programs by PATH."""
     return os.environ | {"PATH": PATH}
-
-
-def _is_newer(version: str, than: str) -> bool:
-    """Compare two of Debian's versions, as deb-version(7) has it."""
-    return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], timeout=60).returncode == 0
 
 
 def _missing_here() -> str | None:
