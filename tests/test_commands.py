@@ -1,16 +1,14 @@
-"""The commands: `python -m suites` and `python -m targets`."""
+"""The command `python -m suites`."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from suites.__main__ import main as suites
-from tests.conftest import ROOT, Ran
+from tests.conftest import Ran
 
 
 def test_explain_says_what_a_clause_says_and_shows_its_case(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,38 +64,3 @@ def test_judging_again_leaves_what_is_no_record_as_it_is(host_run: Ran, tmp_path
 
     assert suites(["judge", str(old), "-o", str(new)]) == 2
     assert new.read_text() == "my thesis"
-
-
-def targets(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    command = [sys.executable, "-m", "targets", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-
-
-def test_host_is_listed() -> None:
-    """This kernel can always be run."""
-    assert targets("list").stdout.startswith("host    this kernel, Linux ")
-
-
-def test_run_on_the_host_leaves_a_record_and_a_page(tmp_path: Path) -> None:
-    """It prints where they are, and the totals in words."""
-    record = tmp_path / "some" / "host.jsonl"
-
-    ran = targets("run", "host", "--record", str(record), "--", "--clause", "sanity.signal.readable")
-
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "2 cases planned: 2 passed" in ran.stdout
-    assert str(record) in ran.stdout
-    assert str(record.with_suffix(".html")) in ran.stdout
-    assert "<!doctype html>" in record.with_suffix(".html").read_text().lower()
-
-
-def test_run_that_is_refused_leaves_no_page(tmp_path: Path) -> None:
-    """pytest has said why, and its exit code is kept."""
-    record = tmp_path / "host.jsonl"
-
-    ran = targets("run", "host", "--record", str(record), "--", "--clause", "no.such.clause")
-
-    assert ran.returncode == 4
-    assert "there is no clause 'no.such.clause'" in ran.stdout + ran.stderr
-    assert not record.with_suffix(".html").exists()

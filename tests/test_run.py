@@ -426,7 +426,7 @@ def test_record_that_cannot_be_written_is_refused_and_nothing_is_lost(tmp_path: 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts a small file system")
 def test_record_that_finds_no_room_ends_the_run_and_is_kept(tmp_path: Path) -> None:
     """What was written stays and can be read, and one sentence says what to do."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(tmp_path)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(tmp_path)], check=True)
     try:
         ran = run_suites_without_reading(tmp_path / "record.jsonl")
         (run,) = read([tmp_path / "record.jsonl"])
