@@ -47,7 +47,7 @@ def run(targets: Sequence[Target], page: Path, arguments: Sequence[str], deadlin
         while any(row.result is None for row in rows):
             for row in rows:
                 under_way = [other.target for other in rows if other.running and not other.result]
-                if row.running is None and row.result is None and _fits(row.target, under_way, cpus, memory):
+                if row.running is None and row.result is None and fits(row.target, under_way, cpus, memory):
                     _start(row, page, arguments, deadline)
                 elif row.running and row.result is None:
                     row.running.tick()
@@ -67,7 +67,7 @@ def run(targets: Sequence[Target], page: Path, arguments: Sequence[str], deadlin
     return INTERRUPTED if INTERRUPTED in codes else max(1 if code == CANT_TELL else code for code in [*codes, rendered])
 
 
-def _fits(target: Target, under_way: Sequence[Target], cpus: int, memory: int) -> bool:
+def fits(target: Target, under_way: Sequence[Target], cpus: int, memory: int) -> bool:
     """Whether there is room for one more; there always is for one."""
     return not under_way or (
         sum(other.cpus for other in (target, *under_way)) <= cpus

@@ -142,22 +142,22 @@ class Running:
         status = self._status()
         if status is not None:
             how = f"ended pytest with exit code {status} before the end of its record"
-        how += self._last_line()
+        last = self._last_line()
         self._keep(self._console, "console")
         self._keep(self.job.output, "pytest")
         while data := self._cases.read():
             self.progress.feed(data)
         tried = self.progress.planned is not None
-        if not tried and status is not None:
+        if status is not None and not read_regular(self.job.record, 1):
             return Result(code=status or 1, problem="pytest ran no case on it, and has said why", run=None)
         try:
-            run, whole = take(self.job, self._record, reason, how)
+            run, whole = take(self.job, self._record, reason, how, last)
         except TargetError as error:
             return Result(code=CANT_TELL, problem=str(error), run=None)
         code = exit_code(run, status, self._asked) if tried else CANT_TELL
         if reason == "interrupted":
             code = INTERRUPTED
-        return Result(code=code, problem="" if whole else f"the target {how}", run=run)
+        return Result(code=code, problem="" if whole else f"the target {how}{last}", run=run)
 
     def _death(self) -> str:
         code = self._process.returncode

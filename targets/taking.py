@@ -24,18 +24,15 @@ LIMIT = 512 * 1024 * 1024
 PLAN_SECONDS = 120
 
 
-class Refused(TargetError):
-    """What a target left can't be used; the message says what it is and where it was put."""
-
-
-def take(job: Job, final: Path, reason: str, how: str) -> tuple[Run, bool]:
+def take(job: Job, final: Path, reason: str, how: str, last: str) -> tuple[Run, bool]:
     """Make the record of a job that is over, whole, in `final`; returns its one run, and whether the target ended it itself.
 
-    `reason` (died, deadline, interrupted) and `how`, in words, are for what the target's own record lacks. Raises Refused.
+    `reason` (died, deadline, interrupted), `how` in words, and what the kernel said `last`, are for what the target's own
+    record lacks. Raises TargetError.
     """
     data = read_regular(job.record, LIMIT + 1) or b""
     if len(data) > LIMIT:
-        raise Refused(f"{job.target} wrote a record of more than {LIMIT} bytes, which isn't taken")
+        raise TargetError(f"{job.target} wrote a record of more than {LIMIT} bytes, which isn't taken")
     data = data[: data.rfind(b"\n") + 1]  # a line that is cut off says nothing
     unchecked = final.with_name(f"{final.name}.unchecked")
     try:
@@ -44,7 +41,7 @@ def take(job: Job, final: Path, reason: str, how: str) -> tuple[Run, bool]:
         whole = run.end is not None
         if not whole:
             with unchecked.open("ab") as file:
-                file.write(_completion(run, data, reason, how))
+                file.write(_completion(run, data, reason, how, last))
             run = _the_run(job, unchecked)
         unchecked.replace(final)
     except OSError as error:
@@ -58,13 +55,13 @@ def _the_run(job: Job, path: Path) -> Run:
     try:
         runs = read([path])
     except RecordError as error:
-        raise Refused(f"{job.target} left a record that can't be used: {error}") from None
+        raise TargetError(f"{job.target} left a record that can't be used: {error}") from None
     if len(runs) != 1 or runs[0].head.target != job.target:
-        raise Refused(f"{path}: it isn't the record of one run on {job.target}, though that is what was run")
+        raise TargetError(f"{path}: it isn't the record of one run on {job.target}, though that is what was run")
     return runs[0]
 
 
-def _completion(run: Run, data: bytes, reason: str, how: str) -> bytes:
+def _completion(run: Run, data: bytes, reason: str, how: str, last: str) -> bytes:
     """A MISS for each case without an outcome, and the end."""
     progress = Progress()
     progress.feed(data)
@@ -80,7 +77,7 @@ def _completion(run: Run, data: bytes, reason: str, how: str) -> bytes:
             "level": case.level,
             "outcome": "MISS",
             "verdict": "",
-            "reason": f"the target {how}{during}",
+            "reason": f"the target {how}{during}{last}",
             "deviation": None,
             "expected": None,
             "observed": None,

@@ -139,7 +139,7 @@ class DebianUml(Uml):
         shutil.rmtree(unpacked)
         if not _runs(kernel):
             suite.unpack([suite.newest("libc6")], image / "libc")
-            _set_loader(kernel, cache.folder() / "images" / f"{self.name}.{package.version}" / LOADER)
+            set_loader(kernel, cache.folder() / "images" / f"{self.name}.{package.version}" / LOADER)
         for version in (image / "lib/modules").iterdir():
             run_program(["depmod", "-b", str(image), version.name], f"the modules of {self.name}")
 
@@ -163,7 +163,7 @@ def _runs(kernel: Path) -> bool:
     return subprocess.run([kernel, "--version"], capture_output=True, timeout=60).returncode == 0
 
 
-def _set_loader(kernel: Path, loader: Path) -> None:
+def set_loader(kernel: Path, loader: Path) -> None:
     """Make a program start by way of another dynamic loader (elf(5)): PT_INTERP names one that is appended to the file.
 
     Started as `ld.so KERNEL` instead, User-Mode Linux miscounts its memory.
