@@ -69,11 +69,15 @@ class TcpRow(NamedTuple):
     inode: int
 
 
-def tcp_rows(family: str, port: int) -> list[TcpRow]:
-    """The lines whose local port this is, the listener's first."""
+def tcp_rows(family: str, port: int, peer_port: int | None = None) -> list[TcpRow]:
+    """The lines whose local port this is, the listener's first; with a peer's port, the one line of that connection.
+
+    A port alone may be that of connections of earlier cases too, which stay a minute in TIME_WAIT.
+    """
     table, _ = _TABLES[family]
     rows = (line.split() for line in (NET / table).read_text().splitlines()[1:])
-    found = [row for row in rows if int(row[1].rpartition(":")[2], 16) == port]
+    ends = ((row, *(int(end.rpartition(":")[2], 16) for end in row[1:3])) for row in rows)
+    found = [row for row, here, there in ends if here == port and peer_port in (None, there)]
     return [TcpRow(int(row[3], 16), int(row[4][:8], 16), int(row[4][9:], 16), int(row[9])) for row in found]
 
 

@@ -106,11 +106,11 @@ def test_orphan_is_in_use_until_its_data_is_acknowledged(case: Case) -> None:
     """The file is gone, and the connection is the kernel's."""
     before, tcp = case.sockets_at_rest(), in_use(case)
     box = case.outbox()
-    port = port_of(box.socket)
+    ports = port_of(box.socket), port_of(box.peer)
     box.fill()
 
     close(box.socket)
-    row = tcp_rows(case.family.name, port)[0]
+    (row,) = tcp_rows(case.family.name, *ports)
     used, inuse = sockets_in_use() - before, in_use(case) - tcp
     everywhere = sockstat()["TCP"]["orphan"]
 
@@ -122,14 +122,14 @@ def test_connection_in_time_wait_is_not_in_use(case: Case) -> None:
     """What is left of it is no socket but a note of one."""
     before, tcp = case.sockets_at_rest(), in_use(case)
     sock, peer = case.pair()
-    port = port_of(sock)
+    ports = port_of(sock), port_of(peer)
 
     close(sock)
     case.fence()
     close(peer)
     case.fence()
 
-    (row,) = tcp_rows(case.family.name, port)
+    (row,) = tcp_rows(case.family.name, *ports)
     used, inuse = sockets_in_use() - before, in_use(case) - tcp
     case.at("closed", state=row.state, inode=row.inode, used=used, inuse=inuse, tw=sockstat()["TCP"]["tw"])
 

@@ -100,11 +100,11 @@ def test_close_does_not_tell_what_was_not_sent(case: Case) -> None:
 @clause("close.effect.tcp_is_there_on_return")
 def test_tcp_end_is_sent_when_close_returns(case: Case) -> None:
     """The last reference is dropped before the call comes back to user space."""
-    sock, _ = case.pair()
-    port = int.from_bytes(getsockname(sock)[2:4], "big")
+    sock, peer = case.pair()
+    port, peer_port = (int.from_bytes(getsockname(fd)[2:4], "big") for fd in (sock, peer))
 
     close(sock)
-    row = tcp_rows(case.family.name, port)[0]
+    (row,) = tcp_rows(case.family.name, port, peer_port)
 
     case.at("closed", state=row.state, inode=row.inode)
 
