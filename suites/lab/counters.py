@@ -76,9 +76,12 @@ def tcp_rows(family: str, port: int, peer_port: int | None = None) -> list[TcpRo
     """
     table, _ = _TABLES[family]
     rows = (line.split() for line in (NET / table).read_text().splitlines()[1:])
-    ends = ((row, *(int(end.rpartition(":")[2], 16) for end in row[1:3])) for row in rows)
-    found = [row for row, here, there in ends if here == port and peer_port in (None, there)]
+    found = [row for row in rows if _port(row[1]) == port and peer_port in (None, _port(row[2]))]
     return [TcpRow(int(row[3], 16), int(row[4][:8], 16), int(row[4][9:], 16), int(row[9])) for row in found]
+
+
+def _port(end: str) -> int:
+    return int(end.rpartition(":")[2], 16)
 
 
 def protocol_counts() -> dict[str, int]:
