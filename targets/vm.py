@@ -39,6 +39,9 @@ MEMORY = 1024
 KVM_SECONDS = 5.0
 """How long a kernel has under KVM to print its first line, which takes a tenth of a second where KVM works."""
 
+EMULATED_DEADLINE = 60
+"""When a case is held to hang, in seconds, where all is emulated: hundreds of clients at once take more than pytest's own five."""
+
 PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 """Where programs are looked for: beside the interpreter too, where pip puts vng, and where the system keeps root's."""
 
@@ -85,14 +88,16 @@ class Vm(Target):
 
     def _boot(self, kernel: Path, image: Path | None, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
         """Start a kernel; `image` is the folder that it and its modules are in, and stays for as long as the guest runs."""
-        script = job.write_script()
+        kvm = kvm_boots(kernel)
+        patience = () if kvm else ("--deadline", str(EMULATED_DEADLINE))  # what the user says comes later, and counts
+        script = replace(job, arguments=(*patience, *job.arguments)).write_script()
         memory = job.scratch / "memory"
         memory.mkdir()
         options = ["--rwdir", str(job.folder), *(f"--append={parameter}" for parameter in self.append.split())]
         command = [
             *(sys.executable, "-m", "targets.confine", "--memory", str(memory), "--writable", str(job.folder), "--"),
             *("sh", "-c", '"$@" || exit 1', "sh"),  # 255 is what virtme-ng says to anything, and looks like a signal's
-            *(*_vng(kernel, kvm_boots(kernel)), *options, "--", shlex.join(["sh", str(START), str(script)])),
+            *(*_vng(kernel, kvm), *options, "--", shlex.join(["sh", str(START), str(script)])),
         ]
         held = [cache.use(image)] if image else []
         try:
