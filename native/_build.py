@@ -34,6 +34,7 @@ PIECES = (
     "signal",
     "sched",
     "sys_resource",
+    "sys_klog",
     "net_if",
     "deadline",
     "threads",

@@ -26,12 +26,12 @@ from typing import Any
 import psutil
 import pytest
 
-from native import CallError, DeadlineExpired, deadline_start, deadline_stop
+from native import CallError, DeadlineExpired, deadline_start, deadline_stop, kernel_log
 from suites import catalogue, statements
 from suites.clauses import PROBED, Clause, Specification, SpecificationError, read_toml
 from suites.judge import judge
 from suites.lab.capabilities import Found
-from suites.lab.case import Case, LabError
+from suites.lab.case import QUIESCENCE_MS, Case, LabError
 from suites.lab.families import FAMILIES
 from suites.lab.lab import Lab
 from suites.lab.rtnetlink import Refused
@@ -81,8 +81,11 @@ def linux_version(release: str) -> tuple[int, ...] | None:
 def kernel_facts() -> dict[str, str]:
     """What runs here, as it calls itself."""
     system = platform.uname()
-    proc_version = Path("/proc/version").read_text()
-    implementation = "gVisor" if "gVisor" in system.version + proc_version else system.system
+    try:
+        log = kernel_log()
+    except CallError:  # not ours to read: that is Linux's way
+        log = ""
+    implementation = "gVisor" if "Starting gVisor" in log else system.system  # it says so nowhere else
     return {
         "release": system.release,
         "version": system.version,
@@ -104,6 +107,11 @@ def lacking_observers(capabilities: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name in PROBED if not capabilities.get(name, {"ok": False})["ok"])
 
 
+def quiescence_ms(settings: Settings) -> int:
+    """How long the lab waits for what comes late, in ms; 0 where the fence proves that nothing does."""
+    return 0 if settings.found["capabilities"]["fence"]["ok"] else QUIESCENCE_MS
+
+
 def run_line(settings: Settings, specification: Specification, planned: list[str], argv: list[str]) -> dict[str, Any]:
     """The first line of a record."""
     return {
@@ -115,6 +123,7 @@ def run_line(settings: Settings, specification: Specification, planned: list[str
         "specification": specification.sha256,
         "capabilities": settings.found["capabilities"],
         "sysctls": settings.found["sysctls"],
+        "quiescence_ms": quiescence_ms(settings),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("sockwake", "cffi", "pytest", "pytest-xdist")},
@@ -271,7 +280,7 @@ class Execution:
         if missing:
             return line | {"outcome": "SKIP", "reason": missing}
         if self.lab is None:
-            self.lab = Lab(int(re.sub(r"\D", "", self.worker) or 0), self._lacking)
+            self.lab = Lab(int(re.sub(r"\D", "", self.worker) or 0), self._lacking, quiescence_ms(self.settings))
             threading.Thread(target=self._watch, daemon=True).start()
             self.lab.settle()
         case = Case(self.lab, clause, FAMILIES[planned.family], planned.variant, expected)

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGKILL
 from typing import TypedDict
 
 from native import (
@@ -21,7 +22,9 @@ from native import (
     IPPROTO_TCP,
     IPPROTO_UDPLITE,
     MSG_OOB,
+    O_ASYNC,
     POLL_ALL,
+    POLLIN,
     SIG_BLOCK,
     SOCK_DGRAM,
     SOCK_SEQPACKET,
@@ -36,12 +39,20 @@ from native import (
     close,
     connect,
     deadline_start,
+    drain_signals,
     fence,
     fork_child,
+    get_flags,
     get_owner_uids,
     getsockname,
     listen,
+    poll_one,
+    recv,
+    sched_getaffinity,
+    sched_setaffinity,
     send,
+    set_flags,
+    set_owner,
     set_signal,
     setsockopt,
     sigprocmask,
@@ -54,6 +65,7 @@ from native import (
 )
 from suites.lab.actors import USERS, become, have_account
 from suites.lab.families import FAMILIES
+from suites.lab.lab import connected_to_itself
 from suites.lab.links import HeldLink, SlowLink, SwitchedLink
 from suites.lab.namespace import NamespaceError, enter_network, sysctls
 from suites.lab.rtnetlink import Refused
@@ -62,6 +74,9 @@ from suites.lab.sock_diag import NotDestroyed, destroy
 
 PROBE_NS = 10_000_000_000
 """How long all probes together may take, in ns."""
+
+BURSTS, BURST = 200, 16
+"""How often, and behind how many segments, the fence is tried: a target that delivers late does so in one burst of fifty."""
 
 
 class Capability(TypedDict):
@@ -76,6 +91,56 @@ class Found(TypedDict):
 
     capabilities: dict[str, Capability]
     sysctls: dict[str, str]
+
+
+class Late(Exception):
+    """What was sent arrived after a fence behind it."""
+
+
+def _fence() -> str:
+    """As in a lab: pinned, behind data and the signals that it causes; under load, on every CPU and of many connections."""
+    cpus = sorted(sched_getaffinity(0))
+    loads = [_keep_busy(cpu) for cpu in cpus]
+    try:
+        sched_setaffinity(0, {cpus[0]})
+        sigprocmask(SIG_BLOCK, WATCHED)
+        to_itself = connected_to_itself()
+        pairs = [FAMILIES["tcp4"].pair() for _ in range(BURST)]
+        for fd, _ in pairs:
+            set_signal(fd, ARMED)
+            set_owner(fd, os.getpid())
+            set_flags(fd, get_flags(fd) | O_ASYNC)
+        for number in range(1, BURSTS + 1):
+            for _, peer in pairs:
+                send(peer, b"x", 0)
+            fence(to_itself)
+            signals = len(drain_signals(WATCHED))
+            readable = [fd for fd, _ in pairs if poll_one(fd, POLLIN)]
+            if signals != BURST or len(readable) != BURST:
+                raise Late(
+                    f"behind burst {number} of {BURST} segments, the fence came before {BURST - len(readable)} of them "
+                    f"and before {BURST - signals} of their signals"
+                )
+            for fd in readable:
+                recv(fd, 1, 0)
+    finally:
+        for pid in loads:
+            os.kill(pid, SIGKILL)
+            os.waitpid(pid, 0)
+        sched_setaffinity(0, set(cpus))
+    return f"all of {BURSTS} bursts of {BURST} segments, and their signals, were there after the fence behind them"
+
+
+def _keep_busy(cpu: int) -> int:
+    """A child that keeps a CPU busy for as long as its parent lives."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        sched_setaffinity(0, {cpu})
+        while os.getppid() == parent:
+            pass
+        os._exit(0)
+    return pid
 
 
 def _ipv6() -> str:
@@ -225,6 +290,7 @@ def _pty() -> str:
 
 
 PROBES: dict[str, Callable[[], str]] = {
+    "fence": _fence,
     "pty": _pty,
     "siginfo": _siginfo,
     "tcp_info": _tcp_info,
@@ -293,7 +359,7 @@ def _probe_all() -> object:
 def _try(attempt: Callable[[], str]) -> Capability:
     try:
         return Capability(ok=True, how=attempt())
-    except (CallError, Refused, NotDestroyed) as error:
+    except (CallError, Late, Refused, NotDestroyed) as error:
         return Capability(ok=False, how=f"tried, and got {error}")
     except DeadlineExpired as error:
         return Capability(ok=False, how=f"tried, and it hung in {error.call}")

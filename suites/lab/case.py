@@ -67,6 +67,9 @@ FLIGHT = ("flight_from", "flight_to")
 LEGS = 4
 """Fences after an act: a SYN, its SYN-ACK, the ACK, and what that lets go. A packet answered by a packet needs one each."""
 
+QUIESCENCE_MS = 20
+"""Where the fence isn't sound: for how long no further signal must have become pending, in ms. It was measured, and proves nothing."""
+
 Plain = int | str | list[int] | None
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -307,10 +310,23 @@ class Case:
     # Observing
 
     def fence(self, legs: int = LEGS) -> None:
-        """Return once all packets that were on their way on this CPU have been handled."""
+        """Return once all packets that were on their way on this CPU have been handled.
+
+        Where the target delivers later than that (the capability `fence`), return once two looks at the pending signals,
+        QUIESCENCE_MS apart, agree. That proves nothing, and the run line says so.
+        """
         fence(self.lab.fence, legs)
         if self.lab.vsock_fence and isinstance(self.family, Vsock):
             fence(self.lab.vsock_fence[0], legs, self.lab.vsock_fence[1])
+        if self.lab.quiescence_ms:
+            self._await_quiescence()
+
+    def _await_quiescence(self) -> None:
+        """Look, and look again, until two looks agree. It is a look at signals alone, as a poll would be an act."""
+        before, now = None, native.sigpending()
+        while now != before:
+            time.sleep(self.lab.quiescence_ms / 1000)
+            before, now = now, native.sigpending()
 
     def at(self, moment: str, **facts: Any) -> None:
         """Observe: the facts that the case hands in, then all that the clause states for this moment.

@@ -53,10 +53,11 @@ MANY = 1 << 10
 class Lab:
     """A worker's place of work. Making one changes the process for good; there is one in each.
 
-    `lacking` names the observers, of io_uring and aio, that the target hasn't got.
+    `lacking` names the observers, of io_uring and aio, that the target hasn't got. `quiescence_ms` is how long nothing must have
+    come before a case goes on, where the fence isn't sound; 0 where it is.
     """
 
-    def __init__(self, number: int = 0, lacking: Collection[str] = ()) -> None:
+    def __init__(self, number: int = 0, lacking: Collection[str] = (), quiescence_ms: int = 0) -> None:
         enter_network()
         self.cpus = sorted(sched_getaffinity(0))
         sched_setaffinity(0, {self.cpus[number % len(self.cpus)]})  # delivery over loopback is in order on one CPU only
@@ -65,7 +66,8 @@ class Lab:
         sigaction(SIGPIPE, "default")  # Python ignores it, and what is ignored never becomes pending
         self.pid = os.getpid()
         self.uid = os.getuid()
-        self.fence = self._connected_to_itself()
+        self.fence = connected_to_itself()
+        self.quiescence_ms = quiescence_ms
         self._held_link: HeldLink | None = None
         self._slow_link: SlowLink | None = None
         self._switched_link: SwitchedLink | None = None
@@ -76,13 +78,6 @@ class Lab:
         self._own_sockets = 1  # the fence; the namespace was empty before
         self.capacities: dict[str, int] = {}
         self._before: Census = census()
-
-    @staticmethod
-    def _connected_to_itself() -> int:
-        fd = socket(AF_INET, SOCK_DGRAM, 0)
-        bind(fd, sockaddr_in("127.0.0.1", 0))
-        connect(fd, getsockname(fd))
-        return fd
 
     def held_link(self) -> HeldLink:
         """The link whose neighbours don't answer, made when the first case asks for it."""
@@ -161,6 +156,14 @@ class Lab:
                 more = _count(is_) - _count(was)
                 found.append(f"{WORDS.get(field, field)} ({f'{more:+d}' if more else 'changed'})")
         return found
+
+
+def connected_to_itself() -> int:
+    """A socket for the fence."""
+    fd = socket(AF_INET, SOCK_DGRAM, 0)
+    bind(fd, sockaddr_in("127.0.0.1", 0))
+    connect(fd, getsockname(fd))
+    return fd
 
 
 def _count(held: object) -> int:
