@@ -68,7 +68,7 @@ LEGS = 4
 """Fences after an act: a SYN, its SYN-ACK, the ACK, and what that lets go. A packet answered by a packet needs one each."""
 
 QUIESCENCE_MS = 20
-"""Where the fence isn't sound: for how long no further signal must have become pending, in ms. It was measured, and proves nothing."""
+"""Where the fence isn't sound: for how long no further signal must have become pending, in ms. Measured; it proves nothing."""
 
 Plain = int | str | list[int] | None
 C = TypeVar("C", bound=Callable[..., Any])
