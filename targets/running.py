@@ -35,6 +35,9 @@ TEXT_LIMIT = 32 * 1024 * 1024
 PARTING = 15.0
 """Seconds that a target has to end by itself once its job is done, or once it was told to stop."""
 
+SIGNALLED = 128
+"""Added to a signal's number, it is how a shell, and whoever waits in between, tells of a process that was killed."""
+
 INTERRUPTED = 2
 CANT_TELL = 125
 """Exit codes: the user stopped it, as pytest says it; and what makes `git bisect run` skip a commit."""
@@ -148,7 +151,7 @@ class Running:
         while data := self._cases.read():
             self.progress.feed(data)
         tried = self.progress.planned is not None
-        if status is not None and not read_regular(self.job.record, 1):
+        if status is not None and status < SIGNALLED and not read_regular(self.job.record, 1):
             return Result(code=status or 1, problem="pytest ran no case on it, and has said why", run=None)
         try:
             run, whole = take(self.job, self._record, reason, how, last)
@@ -161,8 +164,8 @@ class Running:
 
     def _death(self) -> str:
         code = self._process.returncode
-        if code > 128:  # as a shell has it, and whoever waits in between
-            code = 128 - code
+        if code > SIGNALLED:
+            code = SIGNALLED - code
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     def _last_line(self) -> str:
