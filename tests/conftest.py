@@ -32,7 +32,7 @@ def suites_command(record: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "suites", "--record", str(record), "-p", "no:cacheprovider", *arguments]
 
 
-def run_suites(record: Path, *arguments: str, root: Path = ROOT, timeout: float = 120) -> Ran:
+def run_suites(record: Path, *arguments: str, root: Path = ROOT, timeout: float = 300) -> Ran:
     """Run pytest on the suites of a checkout, with a record."""
     result = subprocess.run(
         suites_command(record, *arguments), cwd=root, capture_output=True, text=True, timeout=timeout
