@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from targets import uml, vm
+from targets import gvisor, qemu_user, uml, vm
 from targets.host import Host
 from targets.target import Target, UsageError
 
-TARGETS: dict[str, Target] = {target.name: target for target in (Host(), *uml.TARGETS, *vm.TARGETS)}
+TARGETS: dict[str, Target] = {
+    target.name: target for target in (Host(), *uml.TARGETS, *vm.TARGETS, *gvisor.TARGETS, *qemu_user.TARGETS)
+}
 """All targets by name, in the order in which they are listed."""
 
 
