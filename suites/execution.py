@@ -31,7 +31,8 @@ from suites import catalogue, statements
 from suites.clauses import PROBED, Clause, Specification, SpecificationError, read_toml
 from suites.judge import judge
 from suites.lab.capabilities import Found
-from suites.lab.case import QUIESCENCE_MS, Case, LabError
+from suites.lab.case import QUIESCENCE_MS, Case, LabError, NotAsleep
+from suites.lab.counters import NotTold
 from suites.lab.families import FAMILIES
 from suites.lab.lab import Lab
 from suites.lab.rtnetlink import Refused
@@ -286,9 +287,11 @@ class Execution:
         case = Case(self.lab, clause, FAMILIES[planned.family], planned.variant, expected)
         deadline_start(int(self.settings.deadline * NS))
         self._current = item, case, time.monotonic()
-        case.begin()
         try:
+            case.begin()
             item.obj(case)
+        except NotTold as error:
+            line |= {"outcome": "SKIP", "reason": f"needs {error}"}
         except Exception as error:
             line |= self._broken(case, error)
             line["observed"] = case.observed()
@@ -327,6 +330,8 @@ class Execution:
             waited = f"it waited for {_describe(error)} until the deadline of {self.settings.deadline:g} s; "
             reason = f"{waited}sleepers: {case.waiting_for()}"
             return {"outcome": "ERROR" if ours else "FAIL", "verdict": "" if ours else what, "reason": reason}
+        if isinstance(error, NotAsleep):
+            return {"outcome": "FAIL", "verdict": str(error), "reason": ""}
         if isinstance(error, CallError) and not ours:
             return {"outcome": "FAIL", "verdict": f"{error.call} failed with {error.name}", "reason": ""}
         if isinstance(error, (CallError, LabError, Refused)):

@@ -78,6 +78,10 @@ class LabError(Exception):
     """The set-up, the clean-up or the case itself is at fault, not the kernel."""
 
 
+class NotAsleep(LabError):
+    """A call that was to wait came back; that is the kernel's doing."""
+
+
 class Descriptor(int):
     """A descriptor that knows its role in the case, so that steps and verdicts can call it by name."""
 
@@ -225,7 +229,8 @@ class Case:
         sleeper = self._start(call, fd, *arguments)
         self._sleepers[name or call] = sleeper
         if not sleeper.await_asleep():
-            raise LabError(f"{call} didn't sleep: {self._outcome(sleeper)}")
+            outcome = self._outcome(sleeper)  # a number may be a descriptor's, which a verdict doesn't name
+            raise NotAsleep(f"{call} didn't sleep: {outcome if isinstance(outcome, str) else 'it returned'}")
         return sleeper
 
     def _start(self, call: str, fd: int, *arguments: Any) -> Sleeper:
@@ -424,6 +429,7 @@ class Case:
 
     # Beginning and ending, called by the run and not by cases
 
+    @arranging
     def begin(self) -> None:
         """Start the clock and the account of calls."""
         self.lab.prepare(self.family)

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 NET = Path("/proc/thread-self/net")
+
+
+class NotTold(Exception):
+    """The kernel has no such table, or not this in it: what a case is about can't be seen there."""
+
+
+class Table(dict[str, Any]):
+    """What a table of the kernel's has under which name."""
+
+    def __init__(self, path: Path, pairs: Iterable[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self._path = path
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise NotTold(f"{name} in {self._path}: it was read, and has nothing of that name")
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a file of the kernel's. Raises NotTold where it has none."""
+    try:
+        return path.read_text().splitlines()
+    except FileNotFoundError:
+        raise NotTold(f"{path}: it was looked for, and isn't there") from None
+
 
 _TABLES = {
     "tcp4": ("tcp", 9),
@@ -26,13 +51,13 @@ _TABLES = {
 
 def sockets_in_use() -> int:
     """`sockets: used` of /proc/net/sockstat: allocated and not yet freed, in this namespace (net/socket.c socket_seq_show)."""
-    return int((NET / "sockstat").read_text().split(None, 3)[2])
+    return int(lines_of(NET / "sockstat")[0].split(None, 3)[2])
 
 
 def sockstat(table: str = "sockstat", net: Path = NET) -> dict[str, dict[str, int]]:
     """/proc/net/sockstat or sockstat6: a line for each protocol by its name, with what stands there under which name."""
-    found = {}
-    for line in (net / table).read_text().splitlines():
+    found = Table(net / table, ())
+    for line in lines_of(net / table):
         name, *pairs = line.split()
         found[name.rstrip(":")] = dict(zip(pairs[::2], map(int, pairs[1::2]), strict=True))
     return found
@@ -41,22 +66,23 @@ def sockstat(table: str = "sockstat", net: Path = NET) -> dict[str, dict[str, in
 def listed(family: str, inode: int) -> int:
     """How many entries of the family's table have this inode."""
     table, column = _TABLES[family]
-    rows = (line.split() for line in (NET / table).read_text().splitlines()[1:])
+    rows = (line.split() for line in lines_of(NET / table)[1:])
     return sum(len(row) > column and row[column] == str(inode) for row in rows)
 
 
 def tx_queue(family: str, inode: int) -> int:
     """`tx_queue` of a socket's line in its protocol's table: the bytes charged to it, or those that TCP hasn't had acknowledged."""
     table, column = _TABLES[family]
-    rows = (line.split() for line in (NET / table).read_text().splitlines()[1:])
+    rows = (line.split() for line in lines_of(NET / table)[1:])
     (row,) = (row for row in rows if row[column] == str(inode))
     return int(row[4].partition(":")[0], 16)
 
 
 def extended(*names: str) -> list[int]:
     """Counters of /proc/net/netstat by name, TCPAbortOnClose for one (net/ipv4/proc.c)."""
-    lines = (NET / "netstat").read_text().splitlines()
-    counters = dict(zip(lines[0].split(), lines[1].split(), strict=True))
+    path = NET / "netstat"
+    heads, values = [*lines_of(path), "", ""][:2]
+    counters = Table(path, zip(heads.split(), values.split(), strict=True))
     return [int(counters[name]) for name in names]
 
 
@@ -75,7 +101,7 @@ def tcp_rows(family: str, port: int, peer_port: int | None = None) -> list[TcpRo
     A port alone may be that of connections of earlier cases too, which stay a minute in TIME_WAIT.
     """
     table, _ = _TABLES[family]
-    rows = (line.split() for line in (NET / table).read_text().splitlines()[1:])
+    rows = (line.split() for line in lines_of(NET / table)[1:])
     found = [row for row in rows if _port(row[1]) == port and peer_port in (None, _port(row[2]))]
     return [TcpRow(int(row[3], 16), int(row[4][:8], 16), int(row[4][9:], 16), int(row[9])) for row in found]
 
@@ -86,13 +112,14 @@ def _port(end: str) -> int:
 
 def protocol_counts() -> dict[str, int]:
     """The namespace's sockets of each protocol that count themselves, /proc/net/protocols (net/core/sock.c sock_prot_inuse_get)."""
-    return {name: int(row["sockets"]) for name, row in protocols().items()}
+    return Table(NET / "protocols", ((name, int(row["sockets"])) for name, row in protocols().items()))
 
 
 def protocols() -> dict[str, dict[str, str]]:
     """/proc/net/protocols: a row for each protocol by its name, with what stands in each column."""
-    head, *rows = (line.split() for line in (NET / "protocols").read_text().splitlines())
-    return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    path = NET / "protocols"
+    head, *rows = (line.split() for line in lines_of(path) or [""])
+    return Table(path, ((row[0], dict(zip(head, row, strict=True))) for row in rows))
 
 
 _PROTOCOLS = {

@@ -2,7 +2,8 @@
 
 The last close of a packet socket waits for an RCU grace period (net/packet/af_packet.c packet_release, synchronize_net), a
 hundred times as long as a whole case takes. So the lab doesn't close them: a child takes a copy of the descriptor first
-(pidfd_getfd(2), Linux 5.6). They are closed when that child dies, after the run, and nobody waits.
+(pidfd_getfd(2), Linux 5.6). They are closed when that child dies, after the run, and nobody waits. Where the kernel has no such
+call, they are closed as any other is.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from native import (
     SO_RCVBUF,
     SOL_SOCKET,
     CallError,
+    Child,
     SYS_pidfd_getfd,
     SYS_pidfd_open,
     SYS_prlimit64,
@@ -37,13 +39,20 @@ class Keeper:
     """The child, and what it has taken. `sockets` is how many the namespace counts on its account."""
 
     def __init__(self) -> None:
-        self._child = fork_child()
-        for fd in census().descriptors:  # the child must hold nothing that somebody waits for the end of
-            self._let_go(fd)
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        self._child.call("prlimit64", SYS_prlimit64, 0, RLIMIT_NOFILE, struct.pack("=QQ", most, most), 0)
-        self._from = self._child.call("pidfd_open", SYS_pidfd_open, os.getpid(), 0)
         self._inodes: set[int] = set()
+        self._child: Child | None = None
+        child = fork_child()
+        for fd in census().descriptors:  # the child must hold nothing that somebody waits for the end of
+            self._let_go(child, fd)
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        child.call("prlimit64", SYS_prlimit64, 0, RLIMIT_NOFILE, struct.pack("=QQ", most, most), 0)
+        try:
+            self._from = child.call("pidfd_open", SYS_pidfd_open, os.getpid(), 0)
+            self._child = child
+        except CallError as error:
+            child.exit()
+            if error.name != "ENOSYS":
+                raise
 
     @property
     def sockets(self) -> int:
@@ -52,7 +61,7 @@ class Keeper:
 
     def take(self, fd: int) -> None:
         """Close a descriptor; the last one of a packet socket without waiting for the kernel to let go of it."""
-        if _domain(fd) == AF_PACKET:
+        if self._child and _domain(fd) == AF_PACKET:
             inode = fstat(fd).ino
             set_flags(fd, get_flags(fd) & ~O_ASYNC)  # it goes on hearing its Ethernet type: it shall not tell of it,
             setsockopt(fd, SOL_SOCKET, SO_RCVBUF, 0)  # nor keep what it hears
@@ -64,9 +73,10 @@ class Keeper:
                     raise
         close(fd)
 
-    def _let_go(self, fd: int) -> None:
+    @staticmethod
+    def _let_go(child: Child, fd: int) -> None:
         try:
-            self._child.close(fd)
+            child.close(fd)
         except CallError as error:
             if error.name != "EBADF":  # its own pipe's other ends, which it never had
                 raise

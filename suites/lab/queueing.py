@@ -11,6 +11,7 @@ from pathlib import Path
 from native import O_NONBLOCK, CallError, accept4, attach_filter, connect, get_flags, getsockname, set_flags
 from suites.clauses import SUBJECT
 from suites.lab.case import Case, Descriptor, Plain, attempt
+from suites.lab.counters import lines_of
 
 
 def connected(case: Case, listener: int, role: str = SUBJECT) -> Descriptor:
@@ -69,7 +70,7 @@ def counting(count: Callable[..., list[int]], *names: str) -> Callable[[], dict[
 def with_sysctl(case: Case, name: str, value: int) -> None:
     """Set a sysctl of the worker's own network, `ipv4/tcp_syncookies` for one, until the case is over."""
     path = Path("/proc/sys/net", name)
-    before = path.read_text()
+    (before,) = lines_of(path)
     case.afterwards(lambda: none(path.write_text(before)))
     path.write_text(str(value))
 
