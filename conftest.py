@@ -12,7 +12,7 @@ import pytest
 
 from reports.record import RecordError
 from reports.recording import Recording
-from suites import execution
+from suites import deviation, execution
 from suites.clauses import Specification, SpecificationError, load
 from suites.lab.capabilities import probe
 from suites.lab.namespace import NamespaceError, enter_user
@@ -87,7 +87,7 @@ def _control(config: pytest.Config, specification: Specification) -> None:
         yield from execution.clause_lines(settings, specification, planned)
 
     last_words = tempfile.TemporaryDirectory(prefix="sockwake-")
-    recording = Recording(option.record, head, execution.load_deviations(option.target), Path(last_words.name))
+    recording = Recording(option.record, head, deviation.load(option.target), Path(last_words.name))
     config.stash[SETTINGS], config.stash[LAST_WORDS] = settings, last_words
     config.pluginmanager.register(recording, "sockwake-recording")
     if not config.getoption("dist", "no") or config.getoption("dist", "no") == "no":

@@ -1,4 +1,4 @@
-"""`python -m suites`: explain a clause, or judge a record's observations again under today's specification."""
+"""`python -m suites`: explain a clause, judge a record again under today's specification, or record a target's deviations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from suites import deviation
 from suites.catalogue import all_cases
 from suites.clauses import Specification, SpecificationError, load
 from suites.execution import lacking_observers, linux_version
@@ -28,11 +29,19 @@ def main(argv: list[str] | None = None) -> int:
     judged = commands.add_parser("judge", help="judge recorded observations again under today's specification")
     judged.add_argument("records", nargs="+", type=Path, metavar="FILE", help="records")
     judged.add_argument("-o", dest="out", required=True, type=Path, metavar="NEW", help="where the new record goes")
+    deviating = commands.add_parser(
+        "deviations",
+        help="write a target's deviations anew after runs on it; what no cause explains is told, and left out",
+    )
+    deviating.add_argument("records", nargs="+", type=Path, metavar="FILE", help="records of runs on one target")
+    deviating.add_argument("-o", dest="out", type=Path, metavar="NEW", help="default: suites/deviations/TARGET.toml")
     options = parser.parse_args(argv)
     try:
         specification = load()
         if options.command == "explain":
             print(explain(specification, options.clause))
+        elif options.command == "deviations":
+            record_deviations(options.records, options.out)
         else:
             judge_again(specification, options.records, options.out)
     except (SpecificationError, OSError) as error:
@@ -71,6 +80,22 @@ def judge_again(specification: Specification, records: list[Path], out: Path) ->
         raise SpecificationError(f"{out} isn't a sockwake record and is left as it is: name another file")
     lines = [line for path in records for line in _judged(specification, path)]
     out.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+
+
+def record_deviations(records: list[Path], out: Path | None) -> None:
+    """Write the deviations that are the same in all records and that causes explain; print what is left out."""
+    runs = [list(_lines(path)) for path in records]
+    targets = {line["target"] for lines in runs for line in lines if line["type"] == "run"}
+    if len(targets) != 1:
+        raise SpecificationError(f"the records are of {len(targets)} targets: name those of one")
+    (target,) = targets
+    cases = [[line for line in lines if line["type"] == "case" and line["outcome"] != "MISS"] for lines in runs]
+    text, unexplained, unsteady = deviation.propose(target, cases)
+    (out or deviation.FOLDER / f"{target}.toml").write_text(text)
+    for case in unsteady:
+        print(f"differs from run to run, and is left out: {case}")
+    for part, count in unexplained.most_common():
+        print(f"no cause explains it, in {count}: {part}")
 
 
 def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]]:

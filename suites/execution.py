@@ -28,7 +28,7 @@ import pytest
 
 from native import CallError, DeadlineExpired, deadline_start, deadline_stop, kernel_log
 from suites import catalogue, statements
-from suites.clauses import PROBED, Clause, Specification, SpecificationError, read_toml
+from suites.clauses import PROBED, Clause, Specification, SpecificationError
 from suites.judge import judge
 from suites.lab.capabilities import Found
 from suites.lab.case import QUIESCENCE_MS, Case, LabError, NotAsleep
@@ -40,8 +40,6 @@ from suites.lab.rtnetlink import Refused
 NS = 1_000_000_000
 GRACE = 3
 """After so many deadlines a case is given up, and the process with it: one is the case's, one its clean-up's."""
-
-DEVIATIONS = Path(__file__).parent / "deviations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,20 +173,6 @@ def clause_lines(settings: Settings, specification: Specification, planned: list
             "source": source.text,
             "module": source.module,
         }
-
-
-def load_deviations(target: str) -> dict[tuple[str, str], dict[str, str]]:
-    """The recorded deviations of a target, keyed by case and verdict."""
-    path = DEVIATIONS / f"{target}.toml"
-    if not path.exists():
-        return {}
-    deviations = {}
-    for number, table in enumerate(read_toml(path).get("deviation", []), 1):
-        missing = {"case", "verdict", "cause", "reason"} - set(table)
-        if missing:
-            raise SpecificationError(f"{path.name}: deviation {number}: {', '.join(sorted(missing))} is missing")
-        deviations[table["case"], table["verdict"]] = {"cause": table["cause"], "reason": table["reason"]}
-    return deviations
 
 
 class Execution:
@@ -428,7 +412,7 @@ class Execution:
             )
             if line["outcome"] == "SKIP":
                 report.outcome = "skipped"
-                report.longrepr = (str(DEVIATIONS.parent), None, line["reason"])  # type: ignore[assignment]  # told once for all cases
+                report.longrepr = (str(Path(__file__).parent), None, line["reason"])  # type: ignore[assignment]  # told once for all cases
             elif line["outcome"] in ("FAIL", "ERROR"):
                 report.outcome = "failed"
                 report.longrepr = explanation(line)

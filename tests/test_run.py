@@ -71,7 +71,10 @@ class Mini:
 
     def deviate(self, case: str, verdict: str) -> None:
         """Record a deviation of the host's."""
-        text = f"[[deviation]]\ncase = {json.dumps(case)}\nverdict = {json.dumps(verdict)}\ncause = 'test'\nreason = 'a test'\n"
+        function, _, parameter = case.removesuffix("]").partition("[")
+        cause = "[[cause]]\nname = 'test'\nreason = 'a test'\ndifferences = ['.*']\n"
+        recorded = f"[[deviation]]\nverdict = {json.dumps(verdict)}\ncases.{json.dumps(function)} = ['{parameter}']\n"
+        text = cause + recorded
         (self.root / "suites" / "deviations" / "host.toml").write_text(text)
 
     def write(self) -> None:
