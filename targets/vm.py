@@ -61,6 +61,7 @@ OF_THE_IMAGE = re.compile(r"linux-(binary|modules)-")
 class Vm(Target):
     """A kernel that somebody built, in a virtual machine."""
 
+    cpus: int = 1  # of this machine's: pytest is one process unless told otherwise, and the guest's other CPU is idle
     memory: int = MEMORY
     boot: float = 240.0
     deadline: float = 1800.0
@@ -87,7 +88,10 @@ class Vm(Target):
         return self._boot(self.kernel, None, job, console)
 
     def _boot(self, kernel: Path, image: Path | None, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
-        """Start a kernel; `image` is the folder that it and its modules are in, and stays for as long as the guest runs."""
+        """Start a kernel; `image` is the folder that it and its modules are in, and stays for as long as the guest runs.
+
+        Takes up to KVM_SECONDS the first time, where KVM has to be tried.
+        """
         kvm = kvm_boots(kernel)
         patience = () if kvm else ("--deadline", str(EMULATED_DEADLINE))  # what the user says comes later, and counts
         script = replace(job, arguments=(*patience, *job.arguments)).write_script()
