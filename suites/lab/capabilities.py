@@ -160,6 +160,13 @@ def _family(name: str) -> Callable[[], str]:
     return probe
 
 
+def _packet() -> str:
+    family = FAMILIES["packet"]
+    fd, peer = family.pair()
+    family.deliver(fd, peer, b"x", 0)
+    return "a frame was sent on a packet socket"
+
+
 def _siginfo() -> str:
     fd, peer = FAMILIES["unix-stream"].pair()
     set_signal(fd, ARMED)
@@ -302,7 +309,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "mptcp": _family("mptcp"),
     "vsock": _family("vsock"),
     "vsock_seqpacket": _vsock_seqpacket,
-    "packet": _family("packet"),
+    "packet": _packet,
     "netlink": _family("netlink"),
     "neighbours": _neighbours,
     "shaper": _shaper,
