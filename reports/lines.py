@@ -118,7 +118,10 @@ class Capability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """A run line: where, with what and how a run was made, and which cases were planned."""
+    """A run line: where, with what and how a run was made, and which cases were planned.
+
+    Where `quiescence_ms` isn't 0, what a case didn't see isn't proved not to have happened: nothing came for so long.
+    """
 
     run: str
     target: str
@@ -126,6 +129,7 @@ class Head:
     specification: str
     capabilities: Mapping[str, Capability]
     sysctls: Mapping[str, str]
+    quiescence_ms: int
     versions: Mapping[str, str]
     argv: tuple[str, ...]
     started: str
@@ -308,6 +312,7 @@ def _head(line: Object) -> Head:
             for name, found in _named(line, "capabilities")
         },
         sysctls=_get(line, "sysctls", _TEXT_BY_NAME),
+        quiescence_ms=_get(line, "quiescence_ms", _INTEGER, 0),
         versions=_get(line, "versions", _TEXT_BY_NAME),
         argv=tuple(_get(line, "argv", _TEXTS)),
         started=_get(line, "started", _TEXT),
