@@ -2,6 +2,7 @@
 
 import os
 import struct
+from pathlib import Path
 
 import native
 from native import (
@@ -35,6 +36,7 @@ from native import (
 from suites.catalogue import clause
 from suites.lab import rtnetlink
 from suites.lab.case import Case, Descriptor, Plain, attempt
+from suites.lab.counters import sockstat
 from suites.lab.privileges import drop_capabilities
 
 SO_NETNS_COOKIE = 71
@@ -193,8 +195,7 @@ def test_namespace_has_a_number_of_its_own(case: Case) -> None:
 
 def in_use(child: Child) -> int:
     """`sockets: used` of the network that a child is in."""
-    with open(f"/proc/{child.pid}/net/sockstat") as table:
-        return int(table.readline().split()[2])
+    return sockstat(net=Path(f"/proc/{child.pid}/net"))["sockets"]["used"]
 
 
 @clause("namespace.held.kernel_sockets")
