@@ -6,6 +6,7 @@ environment at once, out of the one that runs the tests; the whole way, by venv 
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shlex
@@ -24,11 +25,12 @@ import pytest
 import native
 from reports.record import Run, read
 from targets import __main__ as command
-from targets import ssh_carrier, ssh_there
+from targets import ssh, ssh_carrier, ssh_there
 from targets.registry import find
 from targets.running import CANT_TELL, INTERRUPTED, Running
 from targets.target import UsageError
-from tests.conftest import Ran
+from tests.conftest import ROOT, Ran
+from tests.records import case_line, clause_line, node, run_line, start_line, write
 
 SECONDS = 20.0
 ALIAS = "there"
@@ -45,6 +47,18 @@ esac
 """
 """A Python whose environments have all that this one has."""
 
+FIRST, SECOND = node("reset", "tcp4"), node("reset", "tcp6")
+HALF_DONE = [
+    run_line([FIRST, SECOND], target=TARGET),
+    clause_line(),
+    start_line(FIRST),
+    case_line(FIRST),
+    start_line(SECOND),
+]
+
+SLEEPERS = "setsid sleep 4331 & sleep 4331 & wait"
+"""A job that hangs, one of whose processes has left its session."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
@@ -59,25 +73,35 @@ class Machine:
         (self.bin / name).write_text(script)
         (self.bin / name).chmod(0o755)
 
-    def processes(self) -> list[psutil.Process]:
-        """All that runs there for somebody."""
-        return psutil.Process(self.sshd.pid).children(recursive=True)
+    def does(self, command: str, script: str) -> None:
+        """Let its Python's `-m command` be a script."""
+        self.has("python3", QUICK.replace("in\n", f'in\n"-m {command}") {script} ;;\n', 1))
 
     def is_as_before(self) -> bool:
         """Whether nothing of a run is there any more, at once or before the deadline."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
-            if not self.processes() and not list(self.temporary.iterdir()):
+            if not any((self._connections(), list(self._at_work()), list(self.temporary.iterdir()))):
                 return True
             time.sleep(0.02)
         return False
+
+    def _connections(self) -> list[psutil.Process]:
+        return psutil.Process(self.sshd.pid).children(recursive=True)
+
+    def _at_work(self) -> Iterator[psutil.Process]:
+        """Processes in a run's folder, also where it is removed."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cwd().startswith(str(self.temporary)):
+                    yield process
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """An sshd, and an ssh whose configuration knows it as ALIAS."""
-    sshd, ssh = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"), shutil.which("ssh")
-    if not sshd or not ssh:
+    sshd, client = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"), shutil.which("ssh")
+    if not sshd or not client:
         pytest.skip("there is no sshd or no ssh here: install the packages openssh-server and openssh-client")
     for key in ("host_key", "user_key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / key], check=True)
@@ -97,7 +121,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
         f"Host {ALIAS}\nHostName 127.0.0.1\nPort {port}\nUser {getpass.getuser()}\nIdentityFile {tmp_path}/user_key\n"
         f"IdentitiesOnly yes\nUserKnownHostsFile {tmp_path}/known_hosts\nGlobalKnownHostsFile none\n"
     )
-    (here / "ssh").write_text(f'#!/bin/sh\nexec {ssh} -F {tmp_path}/ssh_config "$@"\n')
+    (here / "ssh").write_text(f'#!/bin/sh\nexec {client} -F {tmp_path}/ssh_config "$@"\n')
     (here / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{here}:{os.environ['PATH']}")
     log = tmp_path / "sshd.log"
@@ -108,8 +132,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
         machine.has("python3", QUICK)
         yield machine
     finally:
-        for left in [*psutil.Process(process.pid).children(recursive=True), process]:
+        for left in psutil.Process(process.pid).children(recursive=True):
             left.kill()
+        process.kill()
         process.wait()
 
 
@@ -160,17 +185,19 @@ def test_clause_is_run_there_and_its_record_brought_back(machine: Machine, tmp_p
 @pytest.mark.parametrize("how", ["broken", "killed", "stopped"])
 def test_connection_that_ends_early_costs_only_what_hadnt_run(machine: Machine, tmp_path: Path, how: str) -> None:
     """Its client dies, or what watches it, or the user stops it: cases that had run stay; there, all is ended and removed."""
+    machine.does("pytest", f"cp {write(tmp_path / 'written', HALF_DONE)} ../record.jsonl; {SLEEPERS}")
     record = tmp_path / "record.jsonl"
-    with Running(find(TARGET), record, ("--family", "tcp4")) as running:
+    with Running(find(TARGET), record, ()) as running:
+        while not running.progress.running:
+            running.tick()
+            assert running.result is None
+        end_early(running, how)
         while running.result is None:
             running.tick()
-            if running.progress.counts["PASS"] > 10:
-                end_early(running, how)
-            time.sleep(0.01)
 
     run = the_run(record)
-    assert run.counts()["PASS"] > 10
-    assert run.counts()["MISS"] > 100
+    assert [case.outcome for case in run.cases] == ["PASS", "MISS"]
+    assert f"while it ran {SECOND}" in run.cases[1].reason
     assert running.result.code == (INTERRUPTED if how == "stopped" else 1)
     assert machine.is_as_before()
 
@@ -182,90 +209,96 @@ def end_early(running: Running, how: str) -> None:
         running.stop()
     elif how == "killed":
         carrier.kill()
-        carrier.wait()
     else:
         for client in carrier.children(recursive=True):
             client.kill()
 
 
-def test_silence_ends_the_job_there(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_ends_the_job_there(machine: Machine, tmp_path: Path) -> None:
     """A connection that hangs: whoever gets no sign of life ends what it runs, and goes."""
+    (tmp_path / "job.sh").write_text(f": >started; {SLEEPERS}")
+    machine.does("pip", "true")
     program = Path(ssh_there.__file__).read_text().replace(f"SILENCE = {ssh_there.SILENCE}", "SILENCE = 1")
-    job = "sleep 4331 & setsid sleep 4331 & wait"
-    load = tmp_path / "load.tar.gz"
-    (tmp_path / "job.sh").write_text(job)
-    subprocess.run(
-        ["tar", "czf", load, "-C", tmp_path, "--transform=s,^there,checkout/native,", "job.sh", "there"], check=True
-    )
-    stream = b"".join(b"%d\n" % len(part) + part for part in (program.encode(), load.read_bytes()))
+    stream = b"".join(b"%d\n" % len(part) + part for part in (program.encode(), ssh.pack(tmp_path / "job.sh")))
 
     with subprocess.Popen(ssh_carrier.command(ALIAS), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
         assert client.stdin
+        assert client.stdout
         client.stdin.write(stream)
         client.stdin.flush()
 
+        assert b"started" in client.stdout.read()
         assert client.wait(SECONDS) == 1
 
     assert machine.is_as_before()
-    assert not [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "4331"]]
+
+
+def carry(tmp_path: Path) -> tuple[int, str]:
+    """Carry a job that does nothing; returns the carrier's exit code and the last line that it printed."""
+    (tmp_path / "job.sh").write_text("echo 0 >status")
+    (tmp_path / "load").write_bytes(ssh.pack(tmp_path / "job.sh"))
+    (tmp_path / "shared").mkdir()
+    carrier = [sys.executable, "-m", "targets.ssh_carrier", ALIAS, str(tmp_path / "load"), str(tmp_path / "shared")]
+    done = subprocess.run(carrier, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    return done.returncode, (done.stdout + done.stderr).splitlines()[-1]
 
 
 @pytest.mark.parametrize(
-    ("does", "said"),
+    ("command", "script", "said"),
     [
         (
-            '"-m venv") echo "ensurepip is not available"; exit 1 ;;',
+            "venv",
+            'echo "ensurepip is not available"; exit 1',
             "its Python can't make environments: install the rest of it (Debian: apt install python3-venv)",
         ),
         (
-            '"-m pip") echo "  error: sockwake needs a C compiler: install gcc"; exit 1 ;;',
+            "pip",
+            'echo "  error: sockwake needs a C compiler: install gcc"; echo "ERROR: failed"; exit 1',
             "sockwake needs a C compiler: install gcc",
         ),
         (
-            '"-m pip") echo "ERROR: No matching distribution found for cffi"; echo "[notice] news"; exit 1 ;;',
+            "pip",
+            'echo "ERROR: No matching distribution found for cffi"; echo "[notice] news"; exit 1',
             "pip can't install the suites there: ERROR: No matching distribution found for cffi",
         ),
     ],
     ids=["venv", "compiler", "network"],
 )
 def test_what_a_machine_lacks_is_said_in_a_sentence(
-    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str], does: str, said: str
+    machine: Machine, tmp_path: Path, command: str, script: str, said: str
 ) -> None:
-    """All that was planned is MISS, the exit code that of a target that can't boot, and nothing is left there."""
-    machine.has("python3", QUICK.replace('"-m venv")', f'{does}\n"-m venv")'))
+    """Nothing is left there."""
+    machine.does(command, script)
 
-    assert run_clause(tmp_path / "record.jsonl") == CANT_TELL
-
-    assert said in capsys.readouterr().err
-    assert the_run(tmp_path / "record.jsonl").counts()["MISS"] == 2
+    assert carry(tmp_path) == (1, said)
     assert machine.is_as_before()
 
 
-def test_machine_without_python_says_so(machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_machine_without_python_says_so(machine: Machine, tmp_path: Path) -> None:
     """Its Pythons are too old, all of them."""
     for name in ssh_carrier.CANDIDATES.split():
         machine.has(name, "#!/bin/sh\nexit 1\n")
 
-    assert run_clause(tmp_path / "record.jsonl") == CANT_TELL
-    assert "there is no Python 3.10 or later there" in capsys.readouterr().err
-
-
-def test_host_that_isnt_known_is_refused_by_ssh(
-    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Its keys are the user's to accept; nothing is asked, nothing weakened."""
-    (tmp_path / "known_hosts").unlink()
-
-    assert run_clause(tmp_path / "record.jsonl") == CANT_TELL
-    assert f"Host key verification failed.; see that `ssh {ALIAS} true` works" in capsys.readouterr().err
+    assert carry(tmp_path) == (1, "there is no Python 3.10 or later there: install it with its venv and headers")
 
 
 def test_what_shells_print_before_is_left_out(machine: Machine, tmp_path: Path) -> None:
     """Many a user's shell greets also those who aren't at a terminal."""
-    machine.has("python3", QUICK.replace("#!/bin/sh\n", '#!/bin/sh\ntest "$2" = "${2#*exec}" || echo welcome\n'))
+    machine.has("python3", QUICK.replace("*) exec", "*) echo welcome; exec"))
 
-    assert run_clause(tmp_path / "record.jsonl") == 0
-    assert "welcome" in (tmp_path / "record.console.txt").read_text()
+    assert carry(tmp_path)[0] == 0
+    assert (tmp_path / "shared" / "status").read_text() == "0\n"
+
+
+def test_host_that_isnt_known_is_a_target_that_cant_boot(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its keys are the user's to accept: nothing is asked, nothing weakened, and all that was planned is MISS."""
+    (tmp_path / "known_hosts").unlink()
+
+    assert run_clause(tmp_path / "record.jsonl") == CANT_TELL
+    assert f"Host key verification failed.; see that `ssh {ALIAS} true` works" in capsys.readouterr().err
+    assert the_run(tmp_path / "record.jsonl").counts()["MISS"] == 2
 
 
 @pytest.mark.parametrize(
