@@ -67,6 +67,9 @@ FLIGHT = ("flight_from", "flight_to")
 LEGS = 4
 """Fences after an act: a SYN, its SYN-ACK, the ACK, and what that lets go. A packet answered by a packet needs one each."""
 
+STEPS = 10_000
+"""How many steps a record keeps of a case, the last ones: a loop that a kernel never ends would make a line that nobody reads."""
+
 QUIESCENCE_MS = 20
 """Where the fence isn't sound: for how long no further signal must have become pending, in ms. Measured; it proves nothing."""
 
@@ -447,7 +450,7 @@ class Case:
             },
             "signals": self._signals,
             "moments": self._moments,
-            "steps": [self._step(step) for step in native.trace.steps or ()],
+            "steps": [self._step(step) for step in (native.trace.steps or [])[-STEPS:]],
         }
 
     def _step(self, step: native.Step) -> dict[str, Any]:
