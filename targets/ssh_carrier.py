@@ -84,7 +84,10 @@ def main(host: str, load: Path, folder: Path) -> int:
     errors.join(LIFE)
     if code < 0 or code == 255:  # ssh's own; any other is the other machine's, which has said why
         last = said[-1] if said else f"ssh ended with {code}"
-        print(f"no connection to {host}, or none any more: {last}; see that `ssh {host} true` works", file=sys.stderr)
+        print(
+            f"no connection to {host}, or none any more: {last}; see that `ssh -o BatchMode=yes {host} true` works",
+            file=sys.stderr,
+        )
     return 1
 
 

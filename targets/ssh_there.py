@@ -145,9 +145,10 @@ def prepare(folder: Folder, interpreter: str) -> None:
     if code:
         send("console", said.encode())
         needs = [line[line.index("sockwake needs") :] for line in said.splitlines() if "sockwake needs" in line]
-        errors = [line for line in said.splitlines() if line.startswith("ERROR:")]
+        errors = [line for line in said.splitlines() if line.strip().startswith("ERROR:")]
+        why = last(errors[-1] if errors else said)
         raise Refused(
-            needs[0] if needs else f"pip can't install the suites there: {last(chr(10).join(errors) or said)}"
+            needs[0] if needs else f"pip can't install the suites there: {why}; all that it said is in the console"
         )
 
 

@@ -258,8 +258,9 @@ def carry(tmp_path: Path) -> tuple[int, str]:
         ),
         (
             "pip",
-            'echo "ERROR: No matching distribution found for cffi"; echo "[notice] news"; exit 1',
-            "pip can't install the suites there: ERROR: No matching distribution found for cffi",
+            'echo "  ERROR: No matching distribution found for cffi"; echo "See above for output."; exit 1',
+            "pip can't install the suites there: ERROR: No matching distribution found for cffi; "
+            "all that it said is in the console",
         ),
     ],
     ids=["venv", "compiler", "network"],
@@ -297,7 +298,7 @@ def test_host_that_isnt_known_is_a_target_that_cant_boot(
     (tmp_path / "known_hosts").unlink()
 
     assert run_clause(tmp_path / "record.jsonl") == CANT_TELL
-    assert f"Host key verification failed.; see that `ssh {ALIAS} true` works" in capsys.readouterr().err
+    assert f"Host key verification failed.; see that `ssh -o BatchMode=yes {ALIAS} true` works" in capsys.readouterr().err
     assert the_run(tmp_path / "record.jsonl").counts()["MISS"] == 2
 
 
