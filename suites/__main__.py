@@ -95,7 +95,7 @@ def record_deviations(records: list[Path], out: Path | None) -> None:
     for case in unsteady:
         print(f"differs from run to run, and is left out: {case}")
     for part, count in unexplained.most_common():
-        print(f"no cause explains it, in {count}: {part}")
+        print(f"no cause explains it, in {count}: {part.encode('unicode_escape').decode()}")  # it may be of any bytes
 
 
 def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]]:
