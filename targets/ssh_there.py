@@ -53,16 +53,18 @@ class Folder:
         """The path of something in it."""
         return os.path.join(self.path, *parts)
 
-    def relay(self) -> None:
-        """Send what has been added to its files, or that there is one."""
+    def relay(self) -> bool:
+        """Send what has been added to its files, a frame of each at most; returns whether anything was."""
+        before = dict(self._sent)
         for name in RELAYED:
-            if not os.path.exists(self.name(name)):
-                continue
-            with open(self.name(name), "rb") as file:
-                file.seek(max(0, self._sent[name]))
-                while (data := file.read(FRAME)) or self._sent[name] < 0:
+            if os.path.exists(self.name(name)):
+                with open(self.name(name), "rb") as file:
+                    at = file.seek(max(0, self._sent[name]))
+                    data = file.read(FRAME)
+                if data or self._sent[name] < 0:  # that it is there is news too
                     send(name, data)
-                    self._sent[name] = max(0, self._sent[name]) + len(data)
+                    self._sent[name] = at + len(data)
+        return self._sent != before
 
     def call(self, *command: str, relay: bool = False) -> tuple[int, str]:
         """Run a program to its end; returns its exit code, and what it printed if it isn't relayed."""
@@ -79,11 +81,9 @@ class Folder:
                 start_new_session=True,
             )
         ended = False
-        while not ended:
+        while (relay and self.relay()) or not ended:
             listen()
-            ended = process.poll() is not None  # asked first: what it wrote before its end is sent below
-            if relay:
-                self.relay()
+            ended = process.poll() is not None  # what it wrote before its end is sent above
         if relay:
             return process.returncode, ""
         with open(printed, errors="replace") as file:
@@ -92,8 +92,13 @@ class Folder:
 
 def send(name: str, data: bytes) -> None:
     """One frame."""
-    sys.stdout.buffer.write(b"%s %d\n" % (name.encode(), len(data)) + data)
-    sys.stdout.buffer.flush()
+    write(b"%s %d\n" % (name.encode(), len(data)) + data)
+
+
+def write(data: bytes) -> None:
+    """Write at once: what a buffer held when the connection hangs would be written, and waited for, at the exit."""
+    while data:
+        data = data[os.write(1, data) :]
 
 
 def listen() -> None:
@@ -212,7 +217,7 @@ def main(interpreter: str) -> None:
     on_end(leave)
     signal.alarm(SILENCE)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    sys.stdout.buffer.write(READY)
+    write(READY)
     load = receive()
     try:
         with tempfile.TemporaryDirectory(prefix="sockwake-") as path:

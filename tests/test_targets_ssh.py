@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,14 +77,13 @@ class Machine:
         """Let its Python's `-m command` be a script."""
         self.has("python3", QUICK.replace("in\n", f'in\n"-m {command}") {script} ;;\n', 1))
 
+    def is_idle(self) -> bool:
+        """Whether nothing of a run is there any more, at once or before the deadline, but for its connection."""
+        return comes_true(lambda: not list(self._at_work()) and not list(self.temporary.iterdir()))
+
     def is_as_before(self) -> bool:
         """Whether nothing of a run is there any more, at once or before the deadline."""
-        deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            if not any((self._connections(), list(self._at_work()), list(self.temporary.iterdir()))):
-                return True
-            time.sleep(0.02)
-        return False
+        return self.is_idle() and comes_true(lambda: not self._connections())
 
     def _connections(self) -> list[psutil.Process]:
         return psutil.Process(self.sshd.pid).children(recursive=True)
@@ -95,6 +94,14 @@ class Machine:
             with contextlib.suppress(psutil.Error):
                 if process.cwd().startswith(str(self.temporary)):
                     yield process
+
+
+def comes_true(condition: Callable[[], bool]) -> bool:
+    """Whether a condition holds, at once or before the deadline."""
+    deadline = time.monotonic() + SECONDS
+    while not (true := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return true
 
 
 @pytest.fixture
@@ -215,8 +222,8 @@ def end_early(running: Running, how: str) -> None:
 
 
 def test_silence_ends_the_job_there(machine: Machine, tmp_path: Path) -> None:
-    """A connection that hangs: whoever gets no sign of life ends what it runs, and goes."""
-    (tmp_path / "job.sh").write_text(f": >started; {SLEEPERS}")
+    """A connection that hangs both ways: whoever gets no sign of life ends what it runs, and goes."""
+    (tmp_path / "job.sh").write_text(f"{SLEEPERS} & : >started; exec yes >output.txt")
     machine.does("pip", "true")
     program = Path(ssh_there.__file__).read_text().replace(f"SILENCE = {ssh_there.SILENCE}", "SILENCE = 1")
     stream = b"".join(b"%d\n" % len(part) + part for part in (program.encode(), ssh.pack(tmp_path / "job.sh")))
@@ -226,9 +233,10 @@ def test_silence_ends_the_job_there(machine: Machine, tmp_path: Path) -> None:
         assert client.stdout
         client.stdin.write(stream)
         client.stdin.flush()
+        assert any(line.startswith(b"started ") for line in client.stdout)
 
-        assert b"started" in client.stdout.read()
-        assert client.wait(SECONDS) == 1
+        assert machine.is_idle()
+        client.kill()
 
     assert machine.is_as_before()
 
@@ -298,7 +306,9 @@ def test_host_that_isnt_known_is_a_target_that_cant_boot(
     (tmp_path / "known_hosts").unlink()
 
     assert run_clause(tmp_path / "record.jsonl") == CANT_TELL
-    assert f"Host key verification failed.; see that `ssh -o BatchMode=yes {ALIAS} true` works" in capsys.readouterr().err
+    assert (
+        f"Host key verification failed.; see that `ssh -o BatchMode=yes {ALIAS} true` works" in capsys.readouterr().err
+    )
     assert the_run(tmp_path / "record.jsonl").counts()["MISS"] == 2
 
 
