@@ -60,7 +60,7 @@ class Ssh(Target):
 
 
 def pack(script: Path) -> bytes:
-    """The tracked files and the job's script as a tar; owners and times are nobody's business there. Raises TargetError."""
+    """The tracked files and the job's script as a tar; who owns them here is of no use there. Raises TargetError."""
     names = run_program(["git", "ls-files", "-z"], f"{ROOT}: its files can't be listed", ROOT).split("\0")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as tar:
@@ -71,7 +71,9 @@ def pack(script: Path) -> bytes:
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    return member.replace(uid=0, gid=0, uname="", gname="", deep=False)
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
 
 
 def at(host: str) -> Ssh:
