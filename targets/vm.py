@@ -42,6 +42,9 @@ KVM_SECONDS = 5.0
 EMULATED_DEADLINE = 60
 """When a case is held to hang, in seconds, where all is emulated: hundreds of clients at once take more than pytest's own five."""
 
+EMULATED_PARAMETERS = ("tsc=reliable",)
+"""A busy host makes an emulated kernel doubt its TSC and turn to the HPET, each reading of which leaves the emulated code."""
+
 PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 """Where programs are looked for: beside the interpreter too, where pip puts vng, and where the system keeps root's."""
 
@@ -94,10 +97,11 @@ class Vm(Target):
         """
         kvm = kvm_boots(kernel)
         patience = () if kvm else ("--deadline", str(EMULATED_DEADLINE))  # what the user says comes later, and counts
+        parameters = [*(() if kvm else EMULATED_PARAMETERS), *self.append.split()]
         script = replace(job, arguments=(*patience, *job.arguments)).write_script()
         memory = job.scratch / "memory"
         memory.mkdir()
-        options = ["--rwdir", str(job.folder), *(f"--append={parameter}" for parameter in self.append.split())]
+        options = ["--rwdir", str(job.folder), *(f"--append={each}" for each in parameters)]
         command = [
             *(sys.executable, "-m", "targets.confine", "--memory", str(memory), "--writable", str(job.folder), "--"),
             *("sh", "-c", '"$@" || exit 1', "sh"),  # 255 is what virtme-ng says to anything, and looks like a signal's
