@@ -26,6 +26,9 @@ ANY = "HOST"
 CHECKOUT, ENVIRONMENT = "checkout", "environment"
 """Folders of the job's temporary folder there; `ssh_there` has the same names."""
 
+GIT = ("env", "-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE", "git")
+"""Under a hook, or `git bisect run` in a kernel tree, they may name another repository."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ssh(Target):
@@ -61,7 +64,7 @@ class Ssh(Target):
 
 def pack(script: Path) -> bytes:
     """The tracked files and the job's script as a tar; who owns them here is of no use there. Raises TargetError."""
-    names = run_program(["git", "ls-files", "-z"], f"{ROOT}: its files can't be listed", ROOT).split("\0")
+    names = run_program([*GIT, "ls-files", "-z"], f"{ROOT}: its files can't be listed", ROOT).split("\0")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as tar:
         for path, name in [(script, script.name), *((ROOT / name, f"{CHECKOUT}/{name}") for name in names if name)]:

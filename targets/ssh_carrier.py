@@ -15,6 +15,8 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +37,7 @@ OPTIONS = (
     *("-T", "-a", "-x"),  # nothing of this host's is forwarded
     *("-o", "BatchMode=yes"),
     *("-o", "ClearAllForwardings=yes"),
+    *("-o", "ControlMaster=no"),  # one that is there is used; this ssh is killed at times, and with it who shares it
     *("-o", "RemoteCommand=none"),
     *("-o", "ServerAliveInterval=15"),
 )
@@ -64,8 +67,8 @@ def main(host: str, load: Path, folder: Path) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     ssh = subprocess.Popen(command(host), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert ssh.stdin
-    assert ssh.stdout
     assert ssh.stderr
+    assert isinstance(ssh.stdout, BufferedReader)
     program = Path(__file__).with_name("ssh_there.py").read_bytes()
     parts = [b"%d\n" % len(part) + part for part in (program, load.read_bytes())]
     said: list[str] = []
@@ -112,28 +115,31 @@ def _echo(stderr: IO[bytes], said: list[str]) -> None:
             said[:] = [line.strip()]
 
 
-def receive(stream: IO[bytes], folder: Path) -> bool:
+def receive(stream: BufferedReader, folder: Path) -> bool:
     """Write frames until the status or the end has come; returns whether it was the status. Raises Broken."""
     while (line := stream.readline(FRAME)) != READY:
         if not line:
             return False
-        sys.stdout.buffer.write(line)
+        _write(sys.stdout.buffer, line)
     while (header := stream.readline(HEADER)).endswith(b"\n"):
         name, _, size = header.decode(errors="replace").strip().partition(" ")
         if name not in (*FILES, "console") or not (size.isascii() and size.isdecimal()) or int(size) > FRAME:
             raise Broken("what it sends can't be understood")
-        data = stream.read(int(size))
-        if name == "console":
-            sys.stdout.buffer.write(data)
-            sys.stdout.flush()
-            continue
-        with (folder / name).open("ab") as file:
-            file.write(data)
+        with nullcontext(sys.stdout.buffer) if name == "console" else (folder / name).open("ab") as file:
+            missing = int(size)
+            while missing and (data := stream.read1(missing)):  # what is there, though more is to come
+                _write(file, data)
+                missing -= len(data)
         if name == "status":
             return True
     if len(header) == HEADER:
         raise Broken("what it sends can't be understood")
     return False
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+    file.flush()
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import io
 import os
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -323,6 +325,38 @@ def test_what_doesnt_keep_to_the_frames_is_refused(machine: Machine, tmp_path: P
     with (tmp_path / "sent").open("rb") as stream, pytest.raises(ssh_carrier.Broken):
         ssh_carrier.receive(stream, machine.temporary)
     assert not list(machine.temporary.iterdir())
+
+
+def test_frame_that_is_cut_off_is_kept_as_far_as_it_came(tmp_path: Path) -> None:
+    """What has arrived of a record isn't lost with the rest of its frame."""
+    (tmp_path / "sent").write_bytes(ssh_carrier.READY + b"started 0\nrecord.jsonl 100\nline\nli")
+    with (tmp_path / "sent").open("rb") as stream:
+        assert not ssh_carrier.receive(stream, tmp_path)
+
+    assert (tmp_path / "record.jsonl").read_bytes() == b"line\nli"
+    assert (tmp_path / "started").read_bytes() == b""
+
+
+def test_files_are_carried_as_they_are_in_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changed ones as changed, untracked and deleted ones not at all; whatever repository a hook of git's names."""
+    for name in ("kept", "changed", "deleted"):
+        (tmp_path / name).write_text("as committed")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    (tmp_path / "changed").write_text("as changed")
+    (tmp_path / "deleted").unlink()
+    (tmp_path / "untracked").touch()
+    monkeypatch.setattr(ssh, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
+
+    with tarfile.open(fileobj=io.BytesIO(ssh.pack(tmp_path / "kept"))) as tar:
+        carried = {member.name: (file.read(), member.uid) for member in tar if (file := tar.extractfile(member))}
+
+    assert carried == {
+        "kept": (b"as committed", 0),
+        "checkout/kept": (b"as committed", 0),
+        "checkout/changed": (b"as changed", 0),
+    }
 
 
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=true", "a b", "a\tb", "ssh://there", "a\nb"])
