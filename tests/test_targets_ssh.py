@@ -58,8 +58,8 @@ HALF_DONE = [
     start_line(SECOND),
 ]
 
-SLEEPERS = "setsid sleep 4331 & sleep 4331 & wait"
-"""A job that hangs, one of whose processes has left its session."""
+ORPHAN = "(setsid sleep 4331 &)"
+"""A process whose parent is gone and that has left its session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +194,7 @@ def test_clause_is_run_there_and_its_record_brought_back(machine: Machine, tmp_p
 @pytest.mark.parametrize("how", ["broken", "killed", "stopped"])
 def test_connection_that_ends_early_costs_only_what_hadnt_run(machine: Machine, tmp_path: Path, how: str) -> None:
     """Its client dies, or what watches it, or the user stops it: cases that had run stay; there, all is ended and removed."""
-    machine.does("pytest", f"cp {write(tmp_path / 'written', HALF_DONE)} ../record.jsonl; {SLEEPERS}")
+    machine.does("pytest", f"cp {write(tmp_path / 'written', HALF_DONE)} ../record.jsonl; {ORPHAN}; sleep 4331")
     record = tmp_path / "record.jsonl"
     with Running(find(TARGET), record, ()) as running:
         while not running.progress.running:
@@ -225,7 +225,7 @@ def end_early(running: Running, how: str) -> None:
 
 def test_silence_ends_the_job_there(machine: Machine, tmp_path: Path) -> None:
     """A connection that hangs both ways: whoever gets no sign of life ends what it runs, and goes."""
-    (tmp_path / "job.sh").write_text(f"{SLEEPERS} & : >started; exec yes >output.txt")
+    (tmp_path / "job.sh").write_text(f": >started; {ORPHAN}; exec yes >output.txt")
     machine.does("pip", "true")
     program = Path(ssh_there.__file__).read_text().replace(f"SILENCE = {ssh_there.SILENCE}", "SILENCE = 1")
     stream = b"".join(b"%d\n" % len(part) + part for part in (program.encode(), ssh.pack(tmp_path / "job.sh")))
@@ -366,6 +366,19 @@ def test_what_is_no_host_is_refused(host: str, capsys: pytest.CaptureFixture[str
         find(f"ssh:{host}")
     assert command.main(["run", f"ssh:{host}"]) == command.USAGE
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_list_says_what_a_host_is_and_what_is_missing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line stands for all hosts."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert command.main(["list"]) == 0
+
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ssh:")]
+    assert line.startswith("ssh:HOST ")
+    assert "user@host, or an alias of ssh's configuration; ssh is missing: install the package openssh-client" in line
 
 
 @pytest.mark.slow
