@@ -130,7 +130,9 @@ def test_run_that_doesnt_boot_in_time_has_all_that_was_planned_as_missing(tmp_pa
     run = the_run(record)
     assert result.code == CANT_TELL
     assert [case.outcome for case in run.cases] == ["MISS", "MISS"]
-    assert run.cases[0].reason == "the target was ended because it didn't boot in time; the last line that it printed: hm"
+    assert (
+        run.cases[0].reason == "the target was ended because it didn't boot in time; the last line that it printed: hm"
+    )
     assert run.head.target == "pretence"
     assert run.head.kernel.release == "unknown"
 
