@@ -392,7 +392,7 @@ def test_pending_signals_are_fetched_by_number(case: Case) -> None:
     for signo in numbers:
         set_signal(sock, signo)
         case.deliver(b"x")
-    case.fence()
+        case.fence()
 
     case.at("fetched", order=", ".join(numbers.get(info.signo, "another") for info in drain_signals(WATCHED)))
 
@@ -408,7 +408,7 @@ def test_signals_of_faults_are_fetched_before_lower_numbers(case: Case) -> None:
     for signo in numbers:
         set_signal(sock, signo)
         case.deliver(b"x")
-    case.fence()
+        case.fence()
 
     case.at("fetched", order=", ".join(numbers.get(info.signo, "another") for info in drain_signals(numbers)))
 
