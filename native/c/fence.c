@@ -12,7 +12,9 @@ static long fence(int to, int from, int legs)
         do {
             if (size == -1)
                 return -errno;
-            size = recv(from, &received, sizeof received, MSG_WAITALL);
+            do /* a signal whose handler runs meanwhile is what is waited for, as often as not */
+                size = recv(from, &received, sizeof received, MSG_WAITALL);
+            while (size == -1 && errno == EINTR && !deadline_expired());
             if (size == 0)
                 return -ENOTCONN;
         } while (size == -1 || received != sent);
