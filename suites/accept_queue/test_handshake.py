@@ -22,6 +22,7 @@ from native import (
     tcp_info,
 )
 from suites.catalogue import clause
+from suites.lab.calls import port_of
 from suites.lab.case import Case, Descriptor, attempt
 from suites.lab.counters import TcpRow, extended, tcp_rows
 from suites.lab.queueing import connected, counting, knock, take_all, taken, unblock, with_sysctl
@@ -33,7 +34,7 @@ CHILD = 1
 
 def rows(case: Case, listener: Descriptor) -> list[TcpRow]:
     """What the kernel lists at the listener's port: the listener itself, then what has come of it."""
-    return tcp_rows(case.family.name, int.from_bytes(getsockname(listener)[2:4], "big"))
+    return tcp_rows(case.family.name, port_of(listener))
 
 
 @clause("handshake.connect.completes")

@@ -29,6 +29,7 @@ from native import (
     tcp_info,
 )
 from suites.catalogue import clause
+from suites.lab.calls import port_of
 from suites.lab.case import Case, Descriptor, attempt
 from suites.lab.counters import extended
 from suites.lab.queueing import connected, counting, none, taken, with_sysctl
@@ -82,7 +83,7 @@ def test_tcp_listen_binds_what_is_unbound(case: Case) -> None:
 
     done = attempt(listen, listener, 1)
 
-    port = int.from_bytes(getsockname(listener)[2:4], "big")
+    port = port_of(listener)
     case.at("listening", listen=done, listens=getsockopt(listener, SOL_SOCKET, SO_ACCEPTCONN), port=port)
 
 

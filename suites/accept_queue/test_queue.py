@@ -27,6 +27,7 @@ from native import (
     tcp_info,
 )
 from suites.catalogue import clause
+from suites.lab.calls import port_of
 from suites.lab.case import Case, Descriptor, attempt
 from suites.lab.counters import extended, tcp_rows
 from suites.lab.queueing import connected, counting, knock, take_all, taken, with_sysctl
@@ -93,7 +94,7 @@ def test_vsock_queue_takes_one_connection_more_than_the_backlog(case: Case) -> N
 def test_length_and_limit_are_told_of_the_listener(case: Case) -> None:
     """What counts segments on a connection counts connections on a listener."""
     listener = limited(case, 5)
-    port = int.from_bytes(getsockname(listener)[2:4], "big")
+    port = port_of(listener)
 
     for moment in ("empty", "one", "two"):
         if moment != "empty":
@@ -247,7 +248,7 @@ def test_last_acknowledgement_to_a_full_queue_is_dropped(case: Case) -> None:
     send(sock, b"2", 0)
     case.fence()
 
-    rows = tcp_rows(case.family.name, int.from_bytes(getsockname(listener)[2:4], "big"))
+    rows = tcp_rows(case.family.name, port_of(listener))
     case.at("sent", **counted(), state=tcp_info(sock).state, requests=sum(row.state == TCP_SYN_RECV for row in rows))
     case.at("drained", accepted=take_all(case, listener))
 

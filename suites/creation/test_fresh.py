@@ -35,6 +35,7 @@ from native import (
     tcp_info,
 )
 from suites.catalogue import clause
+from suites.lab.calls import port_of
 from suites.lab.case import Case, Descriptor, Plain, attempt
 from suites.lab.counters import listed
 from suites.lab.families import FAMILIES
@@ -339,17 +340,12 @@ def test_fresh_netlink_socket_sends_to_the_kernel(case: Case) -> None:
 # Names.
 
 
-def port_of(address: bytes) -> int:
-    """The port of an Internet address."""
-    return int.from_bytes(address[2:4], "big")
-
-
 @clause("fresh.name.none")
 def test_fresh_internet_socket_has_no_port_and_no_peer(case: Case) -> None:
     """A port is assigned by bind, or at need."""
     sock = case.socket()
 
-    case.at("fresh", port=port_of(getsockname(sock)), peer=attempt(getpeername, sock))
+    case.at("fresh", port=port_of(sock), peer=attempt(getpeername, sock))
 
 
 @clause("fresh.name.raw")
@@ -357,7 +353,7 @@ def test_port_of_a_raw_socket_is_its_protocol(case: Case) -> None:
     """It is put into the table under that number when it is made."""
     sock = case.socket()
 
-    case.at("fresh", port=port_of(getsockname(sock)), asked=case.family.protocol, peer=attempt(getpeername, sock))
+    case.at("fresh", port=port_of(sock), asked=case.family.protocol, peer=attempt(getpeername, sock))
 
 
 @clause("fresh.name.unix")
@@ -438,5 +434,5 @@ def test_send_without_a_destination_assigns_a_port(case: Case) -> None:
 
     refused = attempt(send, sock, b"x", MSG_DONTWAIT)
 
-    has_port = int(port_of(getsockname(sock)) != 0)
+    has_port = int(port_of(sock) != 0)
     case.at("refused", send=refused, has_port=has_port, listed=listed(case.family.name, fstat(sock).ino))

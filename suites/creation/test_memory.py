@@ -13,7 +13,6 @@ from native import (
     bind,
     close,
     connect,
-    getsockname,
     getsockopt,
     listen,
     recv,
@@ -23,6 +22,7 @@ from native import (
     sockaddr_in6,
 )
 from suites.catalogue import clause
+from suites.lab.calls import port_of
 from suites.lab.case import Case, Descriptor, attempt
 from suites.lab.counters import protocol_counts, protocol_of, protocols, sockets_in_use
 from suites.lab.families import FAMILIES, Family
@@ -174,11 +174,6 @@ def mapped(case: Case, port: int) -> Descriptor:
 def ipv4_family(case: Case) -> Family:
     """The same protocol over IPv4."""
     return FAMILIES[case.family.name.replace("6", "4")]
-
-
-def port_of(fd: int) -> int:
-    """The port that a socket is bound to."""
-    return int.from_bytes(getsockname(fd)[2:4], "big")
 
 
 def become_ipv4(case: Case, sock: Descriptor) -> dict[str, int]:

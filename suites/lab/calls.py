@@ -38,6 +38,11 @@ _SENDING_AT: dict[str, Callable[[int, int, int], int]] = {
 }
 
 
+def port_of(fd: int) -> int:
+    """The port of a socket's own Internet address; 0 for none."""
+    return int.from_bytes(native.getsockname(fd)[2:4], "big")
+
+
 def receive(call: str, fd: int, size: int) -> Plain:
     """What read, readv, recv or recvmsg of up to `size` bytes comes to, without flags."""
     return attempt(_RECEIVING[call], fd, size)

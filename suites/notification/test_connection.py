@@ -26,6 +26,7 @@ from native import (
     tcp_info,
 )
 from suites.catalogue import clause
+from suites.lab.calls import port_of
 from suites.lab.case import OUTPUT, Case, Descriptor, attempt
 from suites.lab.families import Tcp
 from suites.lab.queueing import unanswered, unblock, with_sysctl
@@ -100,7 +101,7 @@ def test_mapped_ipv4_address_reaches_an_ipv6_listener(case: Case) -> None:
     bind(listener, sockaddr_in6("::", 0))
     listen(listener, 1)
     case.arm(listener)
-    port = int.from_bytes(getsockname(listener)[2:4], "big")
+    port = port_of(listener)
     sock = nonblocking(case)
 
     case.at("connected", connect=attempt(connect, sock, sockaddr_in6("::ffff:127.0.0.1", port)))

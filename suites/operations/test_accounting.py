@@ -22,6 +22,7 @@ from native import (
     sockaddr_in6,
 )
 from suites.catalogue import clause
+from suites.lab.calls import port_of
 from suites.lab.case import Case, attempt
 from suites.lab.counters import protocol_counts, protocol_of, sockets_in_use, sockstat, tcp_rows
 
@@ -50,11 +51,6 @@ def counted(case: Case) -> int:
 def loopback(case: Case, port: int = 0) -> bytes:
     """The family's loopback address."""
     return sockaddr_in("127.0.0.1", port) if case.family.domain == AF_INET else sockaddr_in6("::1", port)
-
-
-def port_of(fd: int) -> int:
-    """The port that a socket is bound to."""
-    return int.from_bytes(getsockname(fd)[2:4], "big")
 
 
 # All sockets.

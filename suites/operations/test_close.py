@@ -13,13 +13,13 @@ from native import (
     close,
     dup,
     get_descriptor_flags,
-    getsockname,
     linger,
     recv,
     send,
     set_descriptor_flags,
 )
 from suites.catalogue import clause
+from suites.lab.calls import port_of
 from suites.lab.case import Case, attempt
 from suites.lab.counters import tcp_rows
 
@@ -101,7 +101,7 @@ def test_close_does_not_tell_what_was_not_sent(case: Case) -> None:
 def test_tcp_end_is_sent_when_close_returns(case: Case) -> None:
     """The last reference is dropped before the call comes back to user space."""
     sock, peer = case.pair()
-    port, peer_port = (int.from_bytes(getsockname(fd)[2:4], "big") for fd in (sock, peer))
+    port, peer_port = (port_of(fd) for fd in (sock, peer))
 
     close(sock)
     (row,) = tcp_rows(case.family.name, port, peer_port)
