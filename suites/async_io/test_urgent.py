@@ -175,9 +175,8 @@ def test_read_stops_at_the_mark_and_then_passes_it(case: Case) -> None:
     read_past_the_mark(case)
 
 
-@clause("urgent.tcp.second_replaces")
-def test_second_urgent_byte_replaces_the_first(case: Case) -> None:
-    """tcp_check_urg moves the reader past the first one, or it would be read as data."""
+def send_a_second(case: Case) -> None:
+    """Let a second urgent byte come before the first was read, then read both ways."""
     sock, _ = case.pair()
     case.arm(sock)
 
@@ -187,6 +186,12 @@ def test_second_urgent_byte_replaces_the_first(case: Case) -> None:
     case.at("second")
 
     case.at("read", oob=urgent(sock), again=urgent(sock), recv=ordinary(sock))
+
+
+@clause("urgent.tcp.second_replaces")
+def test_second_urgent_byte_replaces_the_first(case: Case) -> None:
+    """tcp_check_urg moves the reader past the first one, or it would be read as data."""
+    send_a_second(case)
 
 
 @clause("urgent.tcp.second_leaves_data")
@@ -307,15 +312,7 @@ def test_last_of_several_bytes_on_unix_is_urgent(case: Case) -> None:
 @clause("urgent.unix.second_leaves_data")
 def test_second_urgent_byte_on_unix_makes_the_first_data(case: Case) -> None:
     """The socket remembers one urgent buffer; the others are like any."""
-    sock, _ = case.pair()
-    case.arm(sock)
-
-    case.deliver(b"a", MSG_OOB)
-    case.at("first")
-    case.deliver(b"b", MSG_OOB)
-    case.at("second")
-
-    case.at("read", oob=urgent(sock), again=urgent(sock), recv=ordinary(sock))
+    send_a_second(case)
 
 
 @clause("urgent.unix.inline")

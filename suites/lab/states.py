@@ -6,9 +6,9 @@ brought into the same state under a role of its own, and not armed, so that no s
 
 from __future__ import annotations
 
-from native import O_NONBLOCK, get_flags, set_flags
+from native import O_NONBLOCK, get_flags, read, set_flags, write
 from suites.clauses import SUBJECT
-from suites.lab.case import Case, Descriptor, arranging
+from suites.lab.case import Case, Descriptor, arranging, attempt
 
 READER, WRITER = "reader", "writer"
 """The roles of twins: whose read, and whose write, is asked."""
@@ -25,6 +25,11 @@ def connected(case: Case, role: str = SUBJECT) -> tuple[Descriptor, Descriptor]:
     """Two connected sockets: the subject or a twin, which doesn't block, and its peer."""
     fd, peer = case.family.pair()
     return ready(case, case.own(fd, role)), case.own(peer, "peer" if role == SUBJECT else f"{role}_peer")
+
+
+def asked(case: Case, reader: Descriptor, writer: Descriptor, data: bytes = b"x") -> None:
+    """The moment `asked`: what read and write come to in this state, of the same socket or of twins."""
+    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, data))
 
 
 def ready(case: Case, sock: Descriptor) -> Descriptor:

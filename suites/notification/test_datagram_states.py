@@ -31,7 +31,7 @@ from suites.catalogue import clause
 from suites.clauses import SUBJECT
 from suites.lab.case import Case, Descriptor, arranging, attempt
 from suites.lab.outbox import PAYLOAD
-from suites.lab.states import READER, WRITER, connected, fresh, ready
+from suites.lab.states import READER, WRITER, asked, connected, fresh, ready
 
 ECHO = bytes([8, *bytes(7)])
 """What is written: for an ICMP echo socket it must be an echo request's header, and for all others it is any eight bytes."""
@@ -79,7 +79,7 @@ def test_fresh(case: Case) -> None:
     sock = fresh(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.bound")
@@ -89,7 +89,7 @@ def test_bound(case: Case) -> None:
     bind(sock, free_address(case))
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.connected")
@@ -101,7 +101,7 @@ def test_connected(case: Case) -> None:
     connect(sock, getsockname(peer))
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.data_waiting")
@@ -135,7 +135,7 @@ def test_full(case: Case) -> None:
     box.fill()
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, PAYLOAD))
+    asked(case, sock, sock, PAYLOAD)
 
 
 @clause("state.datagram.full_packet")
@@ -161,7 +161,7 @@ def test_peer_that_takes_no_more(case: Case) -> None:
         pass
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.refused")
@@ -172,7 +172,7 @@ def test_refused(case: Case) -> None:
     refused(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, ECHO))
+    asked(case, reader, writer, ECHO)
 
 
 @clause("state.datagram.refused_protocol")
@@ -198,7 +198,7 @@ def test_error_read(case: Case) -> None:
     taken = attempt(read, sock, 8)
 
     case.at("state", taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.after_so_error")
@@ -209,7 +209,7 @@ def test_error_taken_by_so_error(case: Case) -> None:
     taken = errno_name(so_error(sock))
 
     case.at("state", taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.error_queued")
@@ -247,7 +247,7 @@ def test_shut_for_reading(case: Case) -> None:
     shutdown(sock, SHUT_RD)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.half_closed_here")
@@ -258,7 +258,7 @@ def test_half_closed_here(case: Case) -> None:
     shutdown(sock, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.half_closed_here_echo")
@@ -269,7 +269,7 @@ def test_half_closed_here_for_echoes(case: Case) -> None:
     shutdown(sock, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.closed_here")
@@ -280,7 +280,7 @@ def test_closed_both_ways_here(case: Case) -> None:
     shutdown(sock, SHUT_RDWR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.shut_fresh")
@@ -291,7 +291,7 @@ def test_shut_while_fresh(case: Case) -> None:
     failed = attempt(shutdown, sock, SHUT_RDWR)
 
     case.at("state", shutdown=failed)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.unshuttable")
@@ -302,7 +302,7 @@ def test_unshuttable(case: Case) -> None:
     failed = attempt(shutdown, sock, SHUT_RDWR)
 
     case.at("state", shutdown=failed)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, ECHO))
+    asked(case, sock, sock, ECHO)
 
 
 @clause("state.datagram.peer_closed")

@@ -32,7 +32,7 @@ from suites.clauses import SUBJECT
 from suites.lab.case import INPUT, Case, Descriptor, arranging, attempt
 from suites.lab.families import Tcp
 from suites.lab.outbox import PAYLOAD
-from suites.lab.states import READER, WRITER, connected, fresh, ready
+from suites.lab.states import READER, WRITER, asked, connected, fresh, ready
 
 TCP_FASTOPEN_NO_COOKIE = 34
 """linux/tcp.h, Linux 4.15: data may go with the SYN although the server has given no cookie."""
@@ -126,7 +126,7 @@ def test_fresh(case: Case) -> None:
     sock = fresh(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.bound")
@@ -135,7 +135,7 @@ def test_bound(case: Case) -> None:
     sock = bound(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.listening")
@@ -145,7 +145,7 @@ def test_listening(case: Case) -> None:
     listen(sock, 16)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.listening_pending")
@@ -157,7 +157,7 @@ def test_listening_with_a_connection_to_accept(case: Case) -> None:
     connect(case.socket("client"), getsockname(sock))
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.listening_shut")
@@ -169,7 +169,7 @@ def test_listener_that_was_shut_down(case: Case) -> None:
     shutdown(sock, SHUT_RD)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.connecting")
@@ -178,7 +178,7 @@ def test_connecting(case: Case) -> None:
     sock = connecting(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.connecting_deferred")
@@ -192,7 +192,7 @@ def test_connecting_put_off_until_the_first_write(case: Case) -> None:
     connect(sock, getsockname(listener))
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.connecting_shut")
@@ -203,7 +203,7 @@ def test_connecting_given_up(case: Case) -> None:
     given_up(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.tcp.refused")
@@ -214,7 +214,7 @@ def test_refused(case: Case) -> None:
     refused(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.tcp.established")
@@ -224,7 +224,7 @@ def test_established(case: Case) -> None:
     sock = fresh(case)
 
     case.at("state", connect=attempt(connect, sock, getsockname(listener)))
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.data_waiting")
@@ -235,7 +235,7 @@ def test_data_waiting(case: Case) -> None:
     case.deliver(b"data")
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.urgent_waiting")
@@ -278,7 +278,7 @@ def test_full(case: Case) -> None:
     box.fill()
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, PAYLOAD))
+    asked(case, sock, sock, PAYLOAD)
 
 
 @clause("state.tcp.full_half_closed_here")
@@ -291,7 +291,7 @@ def test_full_and_half_closed_here(case: Case) -> None:
     shutdown(sock, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.half_closed_by_peer")
@@ -302,7 +302,7 @@ def test_half_closed_by_the_peer(case: Case) -> None:
     shutdown(peer, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.half_closed_with_data")
@@ -326,7 +326,7 @@ def test_half_closed_here(case: Case) -> None:
     shutdown(sock, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.deaf")
@@ -353,7 +353,7 @@ def test_closed_both_ways_by_us_first(case: Case) -> None:
     shutdown(peer, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.closed_there_then_here")
@@ -366,7 +366,7 @@ def test_closed_both_ways_by_the_peer_first(case: Case) -> None:
     shutdown(sock, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.closed_here")
@@ -377,7 +377,7 @@ def test_closed_both_ways_here(case: Case) -> None:
     shutdown(sock, SHUT_RDWR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.reset")
@@ -388,7 +388,7 @@ def test_reset(case: Case) -> None:
     was_reset(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.tcp.reset_with_data")
@@ -411,7 +411,7 @@ def test_reset_after_the_end_of_the_stream(case: Case) -> None:
     reset_after_the_end(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.tcp.error_read")
@@ -422,7 +422,7 @@ def test_error_read(case: Case) -> None:
     taken = attempt(read, sock, 8)
 
     case.at("state", taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.after_so_error")
@@ -433,7 +433,7 @@ def test_error_taken_by_so_error(case: Case) -> None:
     taken = errno_name(so_error(sock))
 
     case.at("state", taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.tcp.error_queued")
@@ -458,7 +458,7 @@ def test_disconnected(case: Case) -> None:
     disconnected(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.tcp.shut_before_connect")
@@ -472,7 +472,7 @@ def test_shut_before_it_was_connected(case: Case) -> None:
     attempt(connect, sock, getsockname(listener))
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.fresh")
@@ -481,7 +481,7 @@ def test_fresh_on_vsock(case: Case) -> None:
     sock = fresh(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.listening")
@@ -491,7 +491,7 @@ def test_listening_on_vsock(case: Case) -> None:
     ready(case, sock)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.listening_pending")
@@ -502,7 +502,7 @@ def test_listening_with_a_connection_to_accept_on_vsock(case: Case) -> None:
     connect(case.socket("client"), getsockname(sock))
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.established")
@@ -512,7 +512,7 @@ def test_established_on_vsock(case: Case) -> None:
     sock = fresh(case)
 
     case.at("state", connect=attempt(connect, sock, getsockname(listener)))
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.data_waiting")
@@ -523,7 +523,7 @@ def test_data_waiting_on_vsock(case: Case) -> None:
     case.deliver(b"data")
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.half_closed_by_peer")
@@ -534,7 +534,7 @@ def test_half_closed_by_the_peer_on_vsock(case: Case) -> None:
     shutdown(peer, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.closed_by_peer")
@@ -545,7 +545,7 @@ def test_closed_by_the_peer_on_vsock(case: Case) -> None:
     close(peer)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.half_closed_here")
@@ -556,7 +556,7 @@ def test_half_closed_here_on_vsock(case: Case) -> None:
     shutdown(sock, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.closed_here")
@@ -567,7 +567,7 @@ def test_closed_both_ways_here_on_vsock(case: Case) -> None:
     shutdown(sock, SHUT_RDWR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.vsock.refused")
@@ -578,7 +578,7 @@ def test_refused_on_vsock(case: Case) -> None:
     refused(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.mptcp.established")
@@ -588,7 +588,7 @@ def test_established_over_mptcp(case: Case) -> None:
     sock = fresh(case)
 
     case.at("state", connect=attempt(connect, sock, getsockname(listener)))
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.mptcp.data_waiting")
@@ -599,7 +599,7 @@ def test_data_waiting_over_mptcp(case: Case) -> None:
     case.deliver(b"data")
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.mptcp.urgent_waiting")
@@ -608,7 +608,7 @@ def test_urgent_byte_waiting_over_mptcp(case: Case) -> None:
     sock = urgent(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.mptcp.refused")
@@ -619,7 +619,7 @@ def test_refused_over_mptcp(case: Case) -> None:
     refused(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.mptcp.reset")
@@ -630,7 +630,7 @@ def test_reset_over_mptcp(case: Case) -> None:
     was_reset(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.mptcp.after_so_error")
@@ -641,7 +641,7 @@ def test_error_taken_by_so_error_over_mptcp(case: Case) -> None:
     taken = errno_name(so_error(sock))
 
     case.at("state", taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.mptcp.half_closed_by_peer")

@@ -26,7 +26,7 @@ from suites.clauses import SUBJECT
 from suites.lab.case import Case, Descriptor, Plain, arranging, attempt
 from suites.lab.families import Unix
 from suites.lab.outbox import PAYLOAD
-from suites.lab.states import READER, WRITER, connected, fresh, ready
+from suites.lab.states import READER, WRITER, asked, connected, fresh, ready
 
 
 @arranging
@@ -59,7 +59,7 @@ def test_fresh(case: Case) -> None:
     sock = fresh(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.bound")
@@ -68,7 +68,7 @@ def test_bound(case: Case) -> None:
     sock = bound(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.listening")
@@ -78,7 +78,7 @@ def test_listening(case: Case) -> None:
     listen(sock, 16)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.listening_pending")
@@ -90,7 +90,7 @@ def test_listening_with_a_connection_to_accept(case: Case) -> None:
     connect(case.socket("client"), getsockname(sock))
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.listening_shut")
@@ -124,7 +124,7 @@ def test_refused(case: Case) -> None:
     refusal = attempt(connect, sock, getsockname(nobody))
 
     case.at("state", connect=refusal)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.turned_away")
@@ -137,7 +137,7 @@ def test_turned_away_by_a_full_listener(case: Case) -> None:
     sock = fresh(case)
 
     case.at("state", connect=attempt(connect, sock, address))
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.established")
@@ -147,7 +147,7 @@ def test_established(case: Case) -> None:
     sock = fresh(case)
 
     case.at("state", connect=attempt(connect, sock, getsockname(listener)))
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.data_waiting")
@@ -158,7 +158,7 @@ def test_data_waiting(case: Case) -> None:
     case.deliver(b"data")
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.full")
@@ -170,7 +170,7 @@ def test_full(case: Case) -> None:
     box.fill()
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, PAYLOAD))
+    asked(case, sock, sock, PAYLOAD)
 
 
 @clause("state.unix.half_closed_by_peer")
@@ -181,7 +181,7 @@ def test_half_closed_by_the_peer(case: Case) -> None:
     shutdown(peer, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.half_closed_with_data")
@@ -216,7 +216,7 @@ def test_half_closed_here(case: Case) -> None:
     shutdown(sock, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.seqpacket.half_closed_here")
@@ -227,7 +227,7 @@ def test_half_closed_here_in_messages(case: Case) -> None:
     shutdown(sock, SHUT_WR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.muted")
@@ -238,7 +238,7 @@ def test_muted_by_the_peer(case: Case) -> None:
     shutdown(peer, SHUT_RD)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.seqpacket.muted")
@@ -249,7 +249,7 @@ def test_muted_by_the_peer_in_messages(case: Case) -> None:
     shutdown(peer, SHUT_RD)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.closed_here")
@@ -260,7 +260,7 @@ def test_closed_both_ways_here(case: Case) -> None:
     shutdown(sock, SHUT_RDWR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.seqpacket.closed_here")
@@ -271,7 +271,7 @@ def test_closed_both_ways_here_in_messages(case: Case) -> None:
     shutdown(sock, SHUT_RDWR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.closed_by_shutdown")
@@ -282,7 +282,7 @@ def test_closed_both_ways_by_the_peer(case: Case) -> None:
     shutdown(peer, SHUT_RDWR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.seqpacket.closed_by_shutdown")
@@ -293,7 +293,7 @@ def test_closed_both_ways_by_the_peer_in_messages(case: Case) -> None:
     shutdown(peer, SHUT_RDWR)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.closed_by_peer")
@@ -304,7 +304,7 @@ def test_closed_by_the_peer(case: Case) -> None:
     close(peer)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.seqpacket.closed_by_peer")
@@ -315,7 +315,7 @@ def test_closed_by_the_peer_in_messages(case: Case) -> None:
     close(peer)
 
     case.at("state")
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.reset")
@@ -326,7 +326,7 @@ def test_reset(case: Case) -> None:
     was_reset(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.seqpacket.reset")
@@ -337,7 +337,7 @@ def test_reset_in_messages(case: Case) -> None:
     was_reset(case)
 
     case.at("state")
-    case.at("asked", read=attempt(read, reader, 8), write=attempt(write, writer, b"x"))
+    asked(case, reader, writer)
 
 
 @clause("state.unix.reset_with_data")
@@ -382,7 +382,7 @@ def test_error_read(case: Case) -> None:
     taken = attempt(read, sock, 8)
 
     case.at("state", taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.seqpacket.error_read")
@@ -393,7 +393,7 @@ def test_error_read_in_messages(case: Case) -> None:
     taken = attempt(read, sock, 8)
 
     case.at("state", taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.after_so_error")
@@ -404,7 +404,7 @@ def test_error_taken_by_so_error(case: Case) -> None:
     taken = errno_name(so_error(sock))
 
     case.at("state", taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.seqpacket.after_so_error")
@@ -415,7 +415,7 @@ def test_error_taken_by_so_error_in_messages(case: Case) -> None:
     taken = errno_name(so_error(sock))
 
     case.at("state", taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
 
 
 @clause("state.unix.urgent_waiting")
@@ -442,4 +442,4 @@ def test_urgent_byte_taken(case: Case) -> None:
     taken = attempt(recv, sock, 1, MSG_OOB)
 
     case.at("state", sent=sent, taken=taken)
-    case.at("asked", read=attempt(read, sock, 8), write=attempt(write, sock, b"x"))
+    asked(case, sock, sock)
