@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from targets import cache
+from targets import images, processes
 from targets.packaged import Packaged
 from targets.target import Job, TargetError
 
@@ -57,7 +57,7 @@ class GVisor(Packaged):
 
     def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
         """Start a sandbox with the job's script in it."""
-        image = self.image()
+        image = images.required(self)
         bundle = job.scratch / "bundle"
         bundle.mkdir()
         (bundle / "config.json").write_text(json.dumps(configuration(job, job.write_script())))
@@ -69,20 +69,10 @@ class GVisor(Packaged):
             *("--", *runsc, *(["--rootless"] if rootless else [])),
             *("run", f"--bundle={bundle}", f"sockwake-{os.getpid()}"),
         ]
-        held = cache.use(image)
         try:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                pass_fds=[held],
-                start_new_session=True,
-            )
+            return processes.start(command, console, image)
         except OSError as error:
             raise TargetError(f"{command[0]}: it can't be started: {error.strerror}; install it anew") from None
-        finally:
-            os.close(held)
 
 
 def configuration(job: Job, script: Path) -> dict[str, object]:

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from targets import processes
 from targets.target import ROOT, Job, Target
 
 
@@ -24,7 +25,4 @@ class Host(Target):
 
     def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
         """Execute the script."""
-        command = ["/bin/sh", str(job.write_script())]
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
-        )
+        return processes.start(["/bin/sh", str(job.write_script())], console)

@@ -6,11 +6,10 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from targets import cache, debian
-from targets.target import Say, Target, TargetError
+from targets import debian, images
+from targets.target import Say, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +24,7 @@ class Packaged(Target):
         """The image, or what it takes to fetch it."""
         if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
             return f"{self.name} needs a Linux host on x86-64"
-        if cache.image(self.name):
-            return None
-        return debian.missing() or f"its image isn't fetched: python -m targets fetch {self.name}"
-
-    def image(self) -> Path:
-        """The image's folder. Raises TargetError if there is none."""
-        image = cache.image(self.name)
-        problem = self.missing()
-        if problem or not image:
-            raise TargetError(str(problem))
-        return image
+        return images.missing(self.name)
 
     def executable(self, image: Path) -> Path:
         """The program in an image."""
@@ -43,16 +32,11 @@ class Packaged(Target):
 
     def fetch(self, say: Say) -> None:
         """Get the program from the suite's newest package."""
-        with cache.locked(self.name, say):
-            suite = debian.Suite(self.suite)
-            package = suite.newest(self.package)
-            present = cache.image(self.name)
-            if present and present.name == f"{self.name}.{package.version}":
-                say(f"{package.name} {package.version} is there, and {self.suite} has no newer one")
-                return
-            say(f"fetching {package.name} {package.version} from {self.suite}")
-            cache.publish(self.name, package.version, partial(self._fill, suite, package))
-            say(f"ready: {cache.image(self.name)}")
+        images.refresh(self.name, self.suite, self._newest, self._fill, say)
+
+    def _newest(self) -> tuple[debian.Suite, debian.Package]:
+        suite = debian.Suite(self.suite)
+        return suite, suite.newest(self.package)
 
     def _fill(self, suite: debian.Suite, package: debian.Package, image: Path) -> None:
         unpacked = image / "unpacked"

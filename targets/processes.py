@@ -8,13 +8,40 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
+from targets import cache
+from targets.target import ROOT
+
 SECONDS = 10.0
 """How long the kernel is given to take away processes that were killed."""
+
+
+def start(
+    command: Sequence[str], console: BinaryIO, image: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a target in the checkout, as the leader of a session; its image isn't removed while it runs. Raises OSError."""
+    held = [cache.use(image)] if image else []
+    try:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            env=env,
+            pass_fds=held,
+            start_new_session=True,
+        )
+    finally:
+        for fd in held:
+            os.close(fd)
 
 
 def members(session: int) -> Iterator[int]:

@@ -6,14 +6,13 @@ emulation, so pytest's parallel workers would be put before the host itself, and
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from targets import cache
+from targets import images, processes
 from targets.packaged import Packaged
 from targets.target import Job, UsageError
 
@@ -27,25 +26,14 @@ class QemuUser(Packaged):
 
     def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
         """Execute the script here, with the emulator in front of Python. Raises UsageError where workers are asked for."""
-        image = self.image()
+        image = images.required(self)
         for argument in job.arguments:
             if argument.partition("=")[0] in PARALLEL or (argument[:2] == "-n" and argument[2:].isalnum()):
                 raise UsageError(f"{self.name}: the workers of {argument} would run without emulation; leave it out")
         python = job.scratch / "python"
         python.write_text(f'#!/bin/sh\nexec {shlex.join([str(self.executable(image)), sys.executable])} "$@"\n')
         python.chmod(0o755)
-        held = cache.use(image)
-        try:
-            return subprocess.Popen(
-                ["/bin/sh", str(job.write_script(python=str(python)))],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                pass_fds=[held],
-                start_new_session=True,
-            )
-        finally:
-            os.close(held)
+        return processes.start(["/bin/sh", str(job.write_script(python=str(python)))], console, image)
 
 
 TARGETS = (

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from targets import processes
 from targets.programs import run_program
 from targets.target import ROOT, Job, Target, TargetError, UsageError
 
@@ -57,9 +58,7 @@ class Ssh(Target):
         load = job.scratch / "load.tar.gz"
         load.write_bytes(pack(job.script))
         command = [sys.executable, "-m", "targets.ssh_carrier", self.host, str(load), str(job.folder)]
-        return subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
-        )
+        return processes.start(command, console)
 
 
 def pack(script: Path) -> bytes:

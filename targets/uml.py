@@ -13,13 +13,12 @@ import struct
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from targets import cache, debian
+from targets import cache, debian, images, processes
 from targets.programs import run_program
-from targets.target import ROOT, Job, Say, Target, TargetError, UsageError
+from targets.target import Job, Say, Target, TargetError, UsageError
 
 INIT = Path(__file__).with_name("uml_init.py")
 LOADER = Path("libc/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
@@ -80,20 +79,7 @@ class Uml(Target):
             *self.append.split(),
             *("--", "-I", "-B", str(INIT)),  # what init is called with
         ]
-        held = [cache.use(image)] if image else []
-        try:
-            return subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                pass_fds=held,
-                start_new_session=True,
-            )
-        finally:
-            for fd in held:
-                os.close(fd)
+        return processes.start(command, console, image)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +90,7 @@ class DebianUml(Uml):
 
     def missing(self) -> str | None:
         """The image, or what it takes to fetch it."""
-        if problem := _missing_here():
-            return problem
-        if cache.image(self.name):
-            return None
-        return debian.missing() or f"its image isn't fetched: python -m targets fetch {self.name}"
+        return _missing_here() or images.missing(self.name)
 
     def with_kernel(self, kernel: Path | None, append: str | None) -> Target:
         """Further parameters; another kernel isn't this target any more."""
@@ -118,16 +100,11 @@ class DebianUml(Uml):
 
     def fetch(self, say: Say) -> None:
         """Get the suite's newest kernel and modules, and its C library where this host's is too old for it."""
-        with cache.locked(self.name, say):
-            suite = debian.Suite(self.suite)
-            package = suite.newest("user-mode-linux")
-            present = cache.image(self.name)
-            if present and present.name == f"{self.name}.{package.version}":
-                say(f"{package.name} {package.version} is there, and {self.suite} has no newer one")
-                return
-            say(f"fetching {package.name} {package.version} from {self.suite}")
-            cache.publish(self.name, package.version, partial(self._fill, suite, package))
-            say(f"ready: {cache.image(self.name)}")
+        images.refresh(self.name, self.suite, self._newest, self._fill, say)
+
+    def _newest(self) -> tuple[debian.Suite, debian.Package]:
+        suite = debian.Suite(self.suite)
+        return suite, suite.newest("user-mode-linux")
 
     def _fill(self, suite: debian.Suite, package: debian.Package, image: Path) -> None:
         unpacked = image / "unpacked"
@@ -145,10 +122,7 @@ class DebianUml(Uml):
 
     def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
         """Boot the image."""
-        image = cache.image(self.name)
-        problem = self.missing()
-        if problem or not image:
-            raise TargetError(str(problem))
+        image = images.required(self)
         return self._boot(image / "linux", image, job, console)
 
 

@@ -22,12 +22,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache as once
-from functools import partial
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from targets import cache, debian
-from targets.processes import end_session
+from targets import debian, images, processes
 from targets.programs import run_program
 from targets.target import ROOT, Job, Say, Target, TargetError, UsageError
 
@@ -107,21 +105,7 @@ class Vm(Target):
             *("sh", "-c", '"$@" || exit 1', "sh"),  # 255 is what virtme-ng says to anything, and looks like a signal's
             *(*_vng(kernel, kvm), *options, "--", shlex.join(["sh", str(START), str(script)])),
         ]
-        held = [cache.use(image)] if image else []
-        try:
-            return subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                env=_environment(),
-                pass_fds=held,
-                start_new_session=True,
-            )
-        finally:
-            for fd in held:
-                os.close(fd)
+        return processes.start(command, console, image, _environment())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +117,7 @@ class DebianVm(Vm):
 
     def missing(self) -> str | None:
         """A program, the image, or what it takes to fetch it."""
-        if problem := _missing_here():
-            return problem
-        if cache.image(self.name):
-            return None
-        return debian.missing() or f"its image isn't fetched: python -m targets fetch {self.name}"
+        return _missing_here() or images.missing(self.name)
 
     def with_kernel(self, kernel: Path | None, append: str | None) -> Target:
         """Further parameters; another kernel isn't this target any more."""
@@ -147,15 +127,7 @@ class DebianVm(Vm):
 
     def fetch(self, say: Say) -> None:
         """Get the newest kernel of the series, with its modules."""
-        with cache.locked(self.name, say):
-            suite, package = self._newest()
-            present = cache.image(self.name)
-            if present and present.name == f"{self.name}.{package.version}":
-                say(f"{package.name} {package.version} is there, and Debian has no newer one")
-                return
-            say(f"fetching {package.name} {package.version} from {suite.name}")
-            cache.publish(self.name, package.version, partial(self._fill, suite, package))
-            say(f"ready: {cache.image(self.name)}")
+        images.refresh(self.name, "Debian", self._newest, self._fill, say)
 
     def _newest(self) -> tuple[KernelSuite, debian.Package]:
         found = [(suite, package) for suite in map(KernelSuite, self.suites) for package in suite.kernels(self.series)]
@@ -184,10 +156,7 @@ class DebianVm(Vm):
 
     def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
         """Boot the image."""
-        image = cache.image(self.name)
-        problem = self.missing()
-        if problem or not image:
-            raise TargetError(str(problem))
+        image = images.required(self)
         return self._boot(image / "vmlinuz", image, job, console)
 
 
@@ -241,7 +210,7 @@ def _prints(kernel: Path) -> bool:
             assert process.stdout
             return comes(process.stdout, b"Linux version", time.monotonic() + KVM_SECONDS)
         finally:
-            end_session(process.pid)
+            processes.end_session(process.pid)
             process.communicate()
 
 
