@@ -28,6 +28,7 @@ from typing import IO, BinaryIO
 from targets import debian, images, processes
 from targets.programs import run_program
 from targets.target import ROOT, Job, Say, Target, TargetError, UsageError
+from targets.uml_init import MODULES
 
 START = Path(__file__).with_name("vm_start.sh")
 CPUS = 2
@@ -103,7 +104,7 @@ class Vm(Target):
         command = [
             *(sys.executable, "-m", "targets.confine", "--memory", str(memory), "--writable", str(job.folder), "--"),
             *("sh", "-c", '"$@" || exit 1', "sh"),  # 255 is what virtme-ng says to anything, and looks like a signal's
-            *(*_vng(kernel, kvm), *options, "--", shlex.join(["sh", str(START), str(script)])),
+            *(*_vng(kernel, kvm), *options, "--", shlex.join(["sh", str(START), str(script), *MODULES])),
         ]
         return processes.start(command, console, image, _environment())
 

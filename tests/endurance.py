@@ -85,7 +85,10 @@ def main() -> int:
 
 
 class Account:
-    """What has been run: `account.jsonl`, whose first line says of what. A case's first outcome is what all others must be."""
+    """What has been run: `account.jsonl`, whose first line says of what. A case's first outcome is what all others must be.
+
+    Two may run different kinds (`--only`) and write to one account at once.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -96,7 +99,7 @@ class Account:
         lines = [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
         if lines and lines[0] == head:
             for line in lines[1:]:
-                self.first |= line.pop("first")
+                line["differ"] += self._compare(line, line.pop("first"))
                 self.runs.append(line)
             print(f"going on: {self.in_words()}")
         else:
@@ -108,15 +111,11 @@ class Account:
 
     def add(self, planned: Planned, outcomes: Outcomes, record: str) -> None:
         """Compare a run with the first, and write down what came of it."""
-        first = {case: outcome for case, outcome in outcomes.items() if case not in self.first}
-        news = {case: (self.first[case], now) for case, now in outcomes.items() if self.first.get(case, now) != now}
-        self.first |= first
-        for case, (was, now) in news.items():
-            print(f"\n{planned.kind}, run {planned.number}: {case}: {was} before, {now} now")
-        if news:
-            (self.folder / f"{planned.kind.replace(' ', '')}-{planned.number}.jsonl").write_text(record)
         run = {"kind": planned.kind, "number": planned.number, "executions": planned.executions, "cases": len(outcomes)}
-        run |= {"differ": list(news)}
+        first = {case: outcome for case, outcome in outcomes.items() if case not in self.first}
+        run["differ"] = self._compare(run, outcomes)
+        if run["differ"]:
+            (self.folder / f"{planned.kind.replace(' ', '')}-{planned.number}.jsonl").write_text(record)
         self.runs.append(run)
         self._write(run | {"first": first})
 
@@ -133,6 +132,13 @@ class Account:
             f"{len(self.first)} cases: {done['repeat']} executions of each in one process, shuffled ({done['timer']} of those that "
             f"wait for a timer); whole runs: {whole}; runs that differed: {self.differing}"
         )
+
+    def _compare(self, run: dict[str, Any], outcomes: Outcomes) -> list[str]:
+        """The cases of a run whose outcome isn't the first one. Two accounts written at once differ in it."""
+        differ = [case for case, now in outcomes.items() if self.first.setdefault(case, now) != now]
+        for case in differ:
+            print(f"\n{run['kind']}, run {run['number']}: {case}: {self.first[case]} before, {outcomes[case]} now")
+        return differ
 
     def _write(self, line: object) -> None:
         with self.path.open("a") as file:
