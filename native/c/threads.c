@@ -28,9 +28,13 @@ static void *sleeper_main(void *own)
 {
     struct sleeper *sleeper = own;
     const long *a = sleeper->arguments;
+    const struct sched_param parameters = {0};
     struct rusage usage;
     sigset_t set;
 
+    /* A kernel that preempts could run it in the midst of the wake that the case is about: between its socket's wait queue and
+     * sk_wake_async(), for one. Who is woken with SCHED_BATCH waits for its turn (sched(7), check_preempt_wakeup()). */
+    sched_setscheduler(0, SCHED_BATCH, &parameters);
     sigemptyset(&set);
     sigaddset(&set, DEADLINE_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
