@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "reports" / "out" / "endurance"
-REPEAT = 10
+REPEAT = {"repeat": 10, "timer": 100}
 """How often each case is executed in succession before the next; the order is another one in each run."""
 
 KINDS = ("repeat", "timer", "-n 0", "-n 2", "-n 8")
@@ -44,17 +44,15 @@ class Planned(NamedTuple):
     @property
     def executions(self) -> int:
         """How often it executes each case."""
-        return REPEAT if self.kind in ("repeat", "timer") else 1
+        return REPEAT.get(self.kind, 1)
 
 
 def plan(executions: int, runs: int) -> Iterator[Planned]:
     """All runs, the kinds in turn, so that an interrupted account has some of each."""
-    repeats = -(-executions // REPEAT)
-    for number in range(max(repeats, runs)):
-        again = ["--shuffle", str(number), "--repeat", str(REPEAT)]
-        if number < repeats:
-            yield Planned("repeat", number, [*again, "-m", "not timer"])
-            yield Planned("timer", number, [*again, "-m", "timer", "-n", "8"])
+    for number in range(max(executions, runs)):
+        for kind, selection in (("repeat", ["-m", "not timer"]), ("timer", ["-m", "timer", "-n", "8"])):
+            if number * REPEAT[kind] < executions:
+                yield Planned(kind, number, ["--shuffle", str(number), "--repeat", str(REPEAT[kind]), *selection])
         if number < runs:
             yield from (Planned(kind, number, kind.split()) for kind in KINDS if kind.startswith("-n"))
 
