@@ -1,58 +1,24 @@
 """One self-contained HTML page of runs side by side: verdicts, a table of clauses, and the evidence for each.
 
-Owns what the page shows and in which order; how it looks is `templates/`. A pure function of the runs: no clock, no
-host, no script, nothing loaded from elsewhere. All text of a record passes through `visible` and Jinja2's escaping.
+Owns what the page shows and in which order; how it looks is `templates/`.
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from reports.commandline import add_records, read_records
 from reports.evidence import Evidence, evidence, parameters, strace
 from reports.lines import Case, Observed
 from reports.matrix import RANKS, Row, executed, rank_of, rows, verdict
-from reports.output import write_text
+from reports.pages import Stand, again, fill, stands, write_page
 from reports.record import Run, in_words
-from reports.visible import visible
 
 HELP = "make one self-contained HTML page of records"
-
-TEMPLATES = Path(__file__).parent / "templates"
-
-SYMBOLS = {
-    "PASS": ("✓", "PASS", "as the clause says"),
-    "FAIL": ("✗", "FAIL", "the kernel did otherwise"),
-    "RECORDED": ("≠", "FAIL, recorded", "the kernel did otherwise, as recorded with a cause for this target"),
-    "ERROR": ("!", "ERROR", "the suite's own set-up or clean-up broke"),
-    "MISS": ("?", "MISS", "planned, and never came to an end"),
-    "SKIP": ("○", "SKIP", "the target lacks a capability that the case needs"),
-    "DONE": ("◆", "DONE", "measured; the clause is open and isn't judged"),
-}
-"""Glyph, word and meaning of what a cell can show."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stand:
-    """A run's place on the page: its number, from 1, is what anchors and labels are made of."""
-
-    number: int
-    run: Run
-
-    @property
-    def label(self) -> str:
-        """What a column is called."""
-        return f"{self.run.head.target} · {self.run.head.kernel.release}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,56 +49,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page; 0. Raises RecordError and OutputError."""
-    write_text(arguments.out, render(read_records(arguments)), "HTML", _is_html)
+    write_page(arguments.out, render(read_records(arguments)))
     return 0
-
-
-def _is_html(head: bytes) -> bool:
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def render(runs: Sequence[Run]) -> str:
     """The page as text. The same runs give the same text."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    stands = [Stand(number=number, run=run) for number, run in enumerate(runs, 1)]
-    table = rows(runs)
-    return environment.get_template("page.html").render(
-        stands=stands,
+    places = stands(runs)
+    table = rows([stand.run for stand in places])
+    return fill(
+        "page.html",
+        stands=places,
         areas=[(area, list(members)) for area, members in groupby(table, key=lambda row: row.area)],
-        symbols=SYMBOLS,
         verdict=verdict,
         executed=executed,
         in_words=in_words,
-        anchor=_anchor,
-        breakable=_breakable,
-        exhibits=lambda row: list(_exhibits(row, stands)),
+        exhibits=lambda row: list(_exhibits(row, places)),
         strace=strace,
         names=_names,
-        again=_again,
-        command=shlex.join,
+        again=again,
     )
-
-
-def _finalize(value: Any) -> Any:
-    """What every expression of a template passes through; what is markup already has passed before."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _breakable(text: str) -> Markup:
-    """A mask may be broken between its bits, and nowhere else."""
-    return Markup("|<wbr>").join(visible(text).split("|"))
-
-
-def _anchor(name: str) -> str:
-    """A name as an id and as a link's fragment, the same in both."""
-    return quote(visible(name), safe="")
 
 
 def _exhibits(row: Row, stands: Sequence[Stand]) -> Iterator[Exhibit]:
@@ -156,11 +92,3 @@ def _exhibits(row: Row, stands: Sequence[Stand]) -> Iterator[Exhibit]:
 def _names(observed: Observed) -> str:
     """What the numbers in the calls of an observation stand for, "socket 9, peer 10"."""
     return ", ".join(f"{role} {number}" for role, number in observed.descriptors.items())
-
-
-def _again(stand: Stand, case: Case) -> str:
-    """The command that runs this one case again, on the same target."""
-    target = stand.run.head.target
-    if target == "host":
-        return shlex.join(["pytest", case.case, "--record", "one.jsonl"])
-    return shlex.join(["python", "-m", "targets", "run", target, "--record", "one.jsonl", "--", case.case])

@@ -6,6 +6,7 @@ of this.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,6 +73,23 @@ def rank_words(rank: str, number: int) -> str:
     if rank == RECORDED:
         return "recorded deviation" if number == 1 else "recorded deviations"
     return WORDS[rank][number != 1]
+
+
+def ordered(runs: Sequence[Run]) -> list[Run]:
+    """The runs, oldest kernel first; what isn't Linux comes last, and equals stay in the order in which they are named."""
+
+    def age(run: Run) -> tuple[bool, list[int]]:
+        return run.head.kernel.implementation != "Linux", [
+            int(part) for part in re.findall(r"\d{1,9}", run.head.kernel.release)
+        ]
+
+    return sorted(runs, key=age)
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """What each run is called beside the others: target and kernel's release, with the run's number where that isn't enough."""
+    called = [f"{run.head.target} · {run.head.kernel.release}" for run in runs]
+    return [f"{name} · run {number}" if called.count(name) > 1 else name for number, name in enumerate(called, 1)]
 
 
 def executed(run: Run) -> int:
