@@ -67,6 +67,7 @@ class Sleeper:
         self._keep = keep
         self._end: tuple[int, int, int, int] | None = None
         _live.append(self)
+        note((self._words()[1], self.tid, call, arguments, None, 0))
 
     @classmethod
     def start(
@@ -146,12 +147,16 @@ class Sleeper:
     def _ended(self) -> tuple[int, int, int, int]:
         if self._end is None:
             self.wait()
-            words = ffi.new("int64_t[4]")
-            lib.sleeper_outcome(self._handle, words)
-            result, began, ended, switches = words
-            self._end = result, began, ended, switches
+            self._end = result, _, ended, _ = self._words()
             note((ended, self.tid, self.call, self.arguments, max(result, -1), max(-result, 0)))
         return self._end
+
+    def _words(self) -> tuple[int, int, int, int]:
+        """Result, begin, end and switches of its call; before its end only the begin means something."""
+        words = ffi.new("int64_t[4]")
+        lib.sleeper_outcome(self._handle, words)
+        result, began, ended, switches = words
+        return result, began, ended, switches
 
     def _checked(self, action: str, result: int) -> int:
         return checked(f"{action} of {self.call}", self.arguments, result)

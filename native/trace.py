@@ -15,8 +15,11 @@ from native.errors import CallError, DeadlineExpired
 
 EINTR = 4
 
-Step = tuple[int, int, str, tuple[object, ...], int, int]
-"""When the call returned (CLOCK_MONOTONIC, ns), thread id, call, arguments, result (-1 for an error), errno or 0."""
+Step = tuple[int, int, str, tuple[object, ...], "int | None", int]
+"""When the call returned (CLOCK_MONOTONIC, ns), thread id, call, arguments, result (-1 for an error), errno or 0.
+
+A sleeper's call has two: when it began there was no result yet, None.
+"""
 
 steps: list[Step] | None = None
 """The steps since `start`, in the order in which the calls returned; None while nothing is traced."""

@@ -185,13 +185,15 @@ class TestSleepers:
             assert str(sleeper.tid) not in os.listdir("/proc/self/task")
         assert native.live_sleepers() == ()
 
-    def test_sleeper_s_call_is_a_step_of_its_thread(self, pair: Pair) -> None:
+    def test_sleeper_s_call_is_a_step_of_its_thread_when_it_begins_and_when_it_ends(self, pair: Pair) -> None:
         trace.start()
         sleeper = sleep_recv(pair[0], 5)
         sleeper.interrupt()
         sleeper.join()
 
-        assert trace.stop() == [(sleeper.times()[1], sleeper.tid, "recv", (pair[0], 5, 0), -1, 4)]
+        began, ended = sleeper.times()
+        made = (sleeper.tid, "recv", (pair[0], 5, 0))
+        assert trace.stop() == [(began, *made, None, 0), (ended, *made, -1, 4)]
 
     def test_sleeper_inherits_blocked_signals(self, pair: Pair) -> None:
         native.sigprocmask(SIG_BLOCK, {SIGUSR1})

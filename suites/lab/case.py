@@ -460,7 +460,7 @@ class Case:
             "tid": tid,
             "call": call,
             "arguments": ", ".join(map(_in_words, arguments)),
-            "result": result if isinstance(result, int) else _in_words(result),
+            "result": result if result is None or isinstance(result, int) else _in_words(result),
             "errno": native.errno_name(errno) if errno else None,
         }
 
