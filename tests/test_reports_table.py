@@ -228,3 +228,11 @@ def test_records_without_states_say_so(tmp_path: Path) -> None:
     assert list(tables(read([path]), 80)) == [
         "the records have no states: run the suites with --record, and with their cases of states"
     ]
+
+
+def test_the_oldest_kernel_comes_first(tmp_path: Path) -> None:
+    """In whichever order the records are named."""
+    new = record(tmp_path / "a.jsonl", {("s", "tcp4"): HALF_CLOSED}, "r1", "6.12.1")
+    old = record(tmp_path / "b.jsonl", {("s", "tcp4"): HALF_CLOSED}, "r2", "6.1.1")
+
+    assert told(new, old)[0] == "tcp4, on 6.1.1, 6.12.1"
