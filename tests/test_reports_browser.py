@@ -1,0 +1,323 @@
+"""The pages in Debian's Chromium: links, keyboard, colour schemes, narrow windows, scripts off, print, and hostile records.
+
+Each test's pages are watched: an error, a dialog, a window or a request for anything but the page itself fails the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from reports.__main__ import main
+from reports.visible import visible
+from tests.browser import BrowserMissing, View, accessibility, chromium, view
+from tests.records import (
+    POLL_AFTER_RESET,
+    Line,
+    case_line,
+    clause_line,
+    end_line,
+    node,
+    observed,
+    run_line,
+    start_line,
+    write,
+)
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.slow
+
+PAGES: dict[str, Callable[[str, str, str], list[str]]] = {
+    "html": lambda out, old, new: ["html", out, old, new],
+}
+"""Each command that makes a page, with the page and two records."""
+
+RESET, HALF, REFUSED = "error.reset.established", "output.space.half", "reset.refused.is_an_error"
+VERDICT = "at reset: socket.poll lacks RDHUP"
+NARROW = 360
+
+
+class Look(Protocol):
+    """Opens a page in the browser."""
+
+    def __call__(
+        self, path: Path, *, fragment: str = "", dark: bool = False, width: int = 1280, scripts: bool = True
+    ) -> Page: ...
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests."""
+    try:
+        with chromium() as started:
+            yield started
+    except BrowserMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def look(browser: Browser) -> Iterator[Look]:
+    """A way to open pages, none of which has caused trouble when the test ends."""
+    views: list[View] = []
+
+    def opened(path: Path, *, fragment: str = "", dark: bool = False, width: int = 1280, scripts: bool = True) -> Page:
+        views.append(view(browser, path, fragment=fragment, dark=dark, width=width, scripts=scripts))
+        return views[-1].page
+
+    yield opened
+    for seen in views:
+        seen.page.context.close()
+    assert [trouble for seen in views for trouble in seen.troubles] == []
+
+
+def run_of(number: int, target: str, release: str, outcomes: Sequence[str]) -> list[Line]:
+    """A run of three clauses in three areas on two families, the cases of which came out like this."""
+    run = f"r{number}"
+    functions = {"reset": RESET, "half": HALF, "refused": REFUSED}
+    cases = [(node(function, family), name) for function, name in functions.items() for family in ("tcp4", "tcp6")]
+    kernel = run_line([])["kernel"] | {"release": release}
+    lines = [run_line([case for case, _ in cases], run, target=target, kernel=kernel)]
+    lines += [clause_line(name, function, run) for function, name in functions.items()]
+    for (case, name), outcome in zip(cases, outcomes, strict=True):
+        lines.append(start_line(case, run))
+        changes: Line = {"clause": name}
+        if outcome == "FAIL":
+            changes |= {"verdict": VERDICT, "observed": observed(**{"socket.poll": POLL_AFTER_RESET & ~0x2000})}
+        elif outcome != "PASS":
+            changes |= {"reason": f"why it is {outcome}"}
+        if outcome != "MISS":
+            lines.append(case_line(case, outcome, run, **changes))
+    lines[-1]["deviation"] = {"cause": "tracker#1042", "reason": "A reset is a hangup here too."}
+    counts: dict[str, Any] = {outcome: outcomes.count(outcome) for outcome in outcomes}
+    return [*lines, end_line(run, **counts)]
+
+
+OLD = run_of(1, "uml-5.10", "5.10.251-uml", ["PASS", "FAIL", "PASS", "PASS", "SKIP", "FAIL"])
+NEW = run_of(2, "host", "6.12.107+deb13-amd64", ["PASS", "PASS", "MISS", "ERROR", "PASS", "FAIL"])
+
+
+def make(command: str, folder: Path, old: Sequence[Line] = OLD, new: Sequence[Line] = NEW) -> Path:
+    """The page that a command makes of two records."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out = folder / f"{command}.html"
+    records = (str(write(folder / "old.jsonl", old)), str(write(folder / "new.jsonl", new)))
+    assert main(PAGES[command](str(out), *records)) < 2
+    return out
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """The page of each command, of harmless records."""
+    folder = tmp_path_factory.mktemp("pages")
+    return {command: make(command, folder) for command in PAGES}
+
+
+def open_all(page: Page) -> None:
+    """Open all that is closed."""
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+
+
+def in_view(page: Page, anchor: str) -> bool:
+    """Whether the place of an anchor is shown, and its top is in the window."""
+    place = page.locator(f'[id="{anchor}"]')
+    box = place.bounding_box()
+    return place.is_visible() and box is not None and -1 <= box["y"] < 800
+
+
+# Every page
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_every_link_leads_to_a_place_on_the_page(look: Look, pages: Mapping[str, Path], command: str) -> None:
+    """No link leads elsewhere, and no two places have the same name."""
+    page = look(pages[command])
+    astray = page.evaluate(
+        """() => [...document.links].map((link) => link.getAttribute("href")).filter((to) => !to.startsWith("#") ||
+          !(document.getElementById(to.slice(1)) || document.getElementById(decodeURIComponent(to.slice(1)))))"""
+    )
+    twice = page.evaluate(
+        """() => [...document.querySelectorAll("[id]")].map((one) => one.id).filter((id, n, all) => all.indexOf(id) < n)"""
+    )
+
+    assert (astray, twice) == ([], [])
+
+
+@pytest.mark.parametrize("width", [NARROW, 1280])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("command", PAGES)
+def test_axe_minds_nothing(look: Look, pages: Mapping[str, Path], command: str, dark: bool, width: int) -> None:
+    """No rule of axe-core's is broken, and all text stands out at least 4.5 to 1, with everything open."""
+    assert "\n".join(accessibility(look(pages[command], dark=dark, width=width))) == ""
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_both_colour_schemes_are_served(look: Look, pages: Mapping[str, Path], command: str) -> None:
+    """Dark text on a light ground, or the other way round."""
+    lightness = """() => ["backgroundColor", "color"].map((name) =>
+      Math.max(...getComputedStyle(document.body)[name].match(/[0-9.]+/g).slice(0, 3).map(Number)))"""
+    ground, ink = look(pages[command]).evaluate(lightness)
+    dark_ground, dark_ink = look(pages[command], dark=True).evaluate(lightness)
+
+    assert ink < 64 < 192 < ground
+    assert dark_ground < 64 < 192 < dark_ink
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_narrow_window_needs_no_sideways_scrolling(look: Look, pages: Mapping[str, Path], command: str) -> None:
+    """At 360 px, with everything open."""
+    page = look(pages[command], width=NARROW)
+    open_all(page)
+
+    assert page.evaluate("document.scrollingElement.scrollWidth") == NARROW
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_without_scripts_everything_can_be_read(look: Look, pages: Mapping[str, Path], command: str) -> None:
+    """All that is closed opens by itself, all text is there, and no control stands about that does nothing."""
+    page = look(pages[command], scripts=False)
+    for _ in range(page.locator("details").count()):
+        closed = page.locator("details:not([open]) > summary:visible")
+        if closed.count():
+            closed.first.click()
+
+    assert page.locator("details:not([open])").count() == 0
+    assert page.get_by_text(VERDICT).first.is_visible()
+    assert page.locator("input:visible, select:visible, button:visible").count() == 0
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_keyboard_reaches_everything_and_shows_where_it_is(look: Look, pages: Mapping[str, Path], command: str) -> None:
+    """Tab visits every link, summary and control, each with an outline, and leaves at the end."""
+    page = look(pages[command])
+    open_all(page)
+    wanted = page.evaluate(
+        """() => [...document.querySelectorAll("a[href], summary, input, select, button, [tabindex='0']")]
+          .filter((one) => one.checkVisibility() && one.tabIndex >= 0).length"""
+    )
+    visited, unmarked = 0, []
+    for _ in range(wanted + 1):
+        page.keyboard.press("Tab")
+        html, outline = page.evaluate(
+            """() => [document.activeElement.outerHTML.slice(0, 80), getComputedStyle(document.activeElement).outlineStyle]"""
+        )
+        if html.startswith("<body"):
+            break
+        visited += 1
+        unmarked += [html] if outline == "none" else []
+
+    assert unmarked == []
+    assert visited == wanted
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_it_can_be_printed(look: Look, pages: Mapping[str, Path], command: str) -> None:
+    """As PDF, on paper's own ground."""
+    page = look(pages[command], dark=True)
+
+    assert page.pdf().startswith(b"%PDF-")
+
+
+# The matrix and its clauses
+
+
+def test_link_in_the_matrix_opens_its_clause(look: Look, pages: Mapping[str, Path]) -> None:
+    """However it was: a clause that all passed is closed."""
+    page = look(pages["html"])
+    for clause in (HALF, RESET):
+        page.locator(f'table a[href="#{clause}"]').first.click()
+        assert in_view(page, clause)
+    assert page.url.endswith(f"#{RESET}")
+
+
+def test_permalink_opens_its_clause(look: Look, pages: Mapping[str, Path]) -> None:
+    """For whoever is sent it, with scripts or without."""
+    for scripts in (True, False):
+        assert in_view(look(pages["html"], fragment=f"#{REFUSED}", scripts=scripts), REFUSED)
+
+
+def test_keyboard_alone_opens_and_closes_a_clause(look: Look, pages: Mapping[str, Path]) -> None:
+    """Enter on a link goes there, Enter on a summary closes what is open."""
+    page = look(pages["html"])
+    page.locator(f'table a[href="#{RESET}"]').first.focus()
+    page.keyboard.press("Enter")
+    assert in_view(page, RESET)
+
+    page.locator("summary", has_text=RESET).first.focus()
+    page.keyboard.press("Enter")
+    assert not page.locator(f'[id="{RESET}"]').is_visible()
+
+
+# Hostile records
+
+RUNS = "document.title = 'it ran'"
+HOSTILE = (
+    f"</title></p></td></pre></style></script></textarea></details></svg><script>{RUNS}</script>"
+    f'<img src="http://a.invalid/" onerror="{RUNS}"><svg onload="{RUNS}"><a href="javascript:{RUNS}">link</a>'
+    '<meta http-equiv="refresh" content="0;url=http://a.invalid/"><base href="http://a.invalid/">'
+    '<link rel="stylesheet" href="http://a.invalid/"><style>* { display: none } @import "http://a.invalid/"</style>'
+    f'<iframe src="http://a.invalid/"></iframe><form action="http://a.invalid/"><input autofocus onfocus="{RUNS}">'
+    f'"\' onmouseover={RUNS} autofocus x="--><!-- ]]> {{{{ 7*7 }}}} {{% raw %}} &lt; javascript:{RUNS}'
+    "\u202e\u2066\u200b\x1b[2J\x1b]0;t\x07\x00\x08\x7f\x85\ud800\ufffe\U000e0041\t\\"
+)
+MEGABYTE = 1_000_000
+FREE_NAMES = {"capabilities", "sysctls", "versions", "moments", "facts", "masks", "unjudged", "descriptors"}
+"""Keys of a record whose values are objects with names of the suite's own choice."""
+FIXED = {"type", "record", "outcome", "level"}
+LONG = {"release", "title", "text", "source", "verdict", "reason", "cause", "arguments", "signal"}
+"""Keys of texts that may be of any length: what a kernel, its console or a specification's author says."""
+
+
+def spoiled(value: object, suffix: str, only: Container[str] | None = None, key: str = "") -> object:
+    """A line with a suffix at every text, names included, but for words that the format owns; `only` those of some keys."""
+    if isinstance(value, dict):
+        named = suffix if key in FREE_NAMES and only is None else ""
+        return {name + named: spoiled(item, suffix, only, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [spoiled(item, suffix, only, key) for item in value]
+    if not isinstance(value, str) or key in FIXED or value in ("poll", "select") or (only and key not in only):
+        return value
+    return value + suffix
+
+
+def skeleton(page: Page) -> list[str]:
+    """The elements of a page in order, each as the tags from the root down to it."""
+    tags: list[str] = page.evaluate(
+        """() => { const path = (one) => one ? `${path(one.parentElement)} ${one.localName}` : "";
+          return [...document.querySelectorAll(":not(wbr)")].map(path) }"""
+    )
+    return tags
+
+
+def reaching_out(page: Page) -> list[str]:
+    """Attributes that run something, or lead out of the page."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("*")].flatMap((one) => [...one.attributes]).filter((one) =>
+          one.name.startsWith("on") || (/^(xlink:)?(href|src|action|srcset)$/.test(one.name) && !one.value.startsWith("#")))
+          .map((one) => `${one.name}=${one.value}`)"""
+    )
+    return found
+
+
+def made_of(command: str, folder: Path, suffix: str, only: Container[str] | None = None) -> Path:
+    """The page that a command makes of records whose texts have this suffix."""
+    old, new = ([spoiled(line, suffix, only) for line in lines] for lines in (OLD, NEW))
+    return make(command, folder, old, new)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("only", [None, LONG], ids=["everywhere", "a megabyte each"])
+@pytest.mark.parametrize("command", PAGES)
+def test_hostile_text_is_only_text(look: Look, tmp_path: Path, command: str, only: Container[str] | None) -> None:
+    """The page has the elements that it has of harmless text, nothing runs or leads elsewhere, and the text can be read."""
+    suffix = HOSTILE * (MEGABYTE // len(HOSTILE)) if only else HOSTILE
+    harmless = look(made_of(command, tmp_path / "harmless", "x", only))
+    page = look(made_of(command, tmp_path / "hostile", suffix, only))
+
+    assert skeleton(page) == skeleton(harmless)
+    assert reaching_out(page) == []
+    assert not page.title().startswith("it ran")
+    assert visible(HOSTILE) in (page.text_content("body") or "")
