@@ -39,6 +39,7 @@ from native import (
     send,
     sendto,
     setsockopt,
+    so_meminfo,
     sockaddr_in,
     sockaddr_in6,
 )
@@ -82,6 +83,10 @@ class Outbox(ABC):
     @abstractmethod
     def send(self, flags: int = MSG_DONTWAIT) -> int:
         """Send one packet; it stays charged. Raises CallError (EAGAIN) where there is no room."""
+
+    def charge(self) -> int:
+        """What the socket is charged by that account of SO_MEMINFO which poll looks at, in bytes."""
+        return so_meminfo(self.socket).wmem_alloc
 
     def let_go(self) -> None:
         """Have the oldest packet's charge given back, where the family gives back packet by packet."""
@@ -195,6 +200,14 @@ class TcpOutbox(Outbox):
         while ioctl_outq(self.socket) > ioctl_outqnsd(self.socket):
             setsockopt(self.peer, IPPROTO_TCP, TCP_QUICKACK, 1)
             self.case.fence()
+
+    def charge(self) -> int:
+        return so_meminfo(self.socket).wmem_queued
+
+    def let_go(self) -> None:
+        """Have the peer read a packet's worth, which gives back what its window then takes: nothing, or several segments."""
+        recv(self.peer, HELD_BYTES, 0)
+        self.acknowledge()
 
     def let_all_go(self) -> None:
         while ioctl_outq(self.socket):
