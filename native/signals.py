@@ -8,10 +8,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from errno import EBADMSG
 from typing import Any, Literal, NamedTuple
 
 from native._native import ffi, lib
 from native.descriptors import read
+from native.errors import CallError
 from native.masks import mask_of, signals_of
 from native.memory import SIGNALS, buffers
 from native.trace import done
@@ -189,8 +191,11 @@ def signalfd(signals: Iterable[int], flags: int = 0, fd: int = -1) -> int:
 
 
 def signalfd_read(fd: int, most: int = 16) -> list[SignalfdInfo]:
-    """read(2) from a signalfd: up to `most` signals."""
-    return [SignalfdInfo._make(fields) for fields in _SIGNALFD.iter_unpack(read(fd, most * _SIGNALFD.size))]
+    """read(2) from a signalfd: up to `most` signals. Raises CallError with EBADMSG where what comes isn't whole structs."""
+    data = read(fd, most * _SIGNALFD.size)
+    if len(data) % _SIGNALFD.size:
+        raise CallError("signalfd_read", (fd, most), EBADMSG)
+    return [SignalfdInfo._make(fields) for fields in _SIGNALFD.iter_unpack(data)]
 
 
 _SIGNALFD = struct.Struct("=IiiIIiIIIIii80x")

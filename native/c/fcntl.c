@@ -20,7 +20,7 @@ static long sys_fcntl(int fd, int command, long argument)
 
 static long sys_getown_ex(int fd, int *type, int *pid)
 {
-    struct f_owner_ex owner;
+    struct f_owner_ex owner = {.type = -1, .pid = -1}; /* no type is -1, so it shows where a kernel writes nothing */
     long result = sys_fcntl(fd, F_GETOWN_EX, (long)&owner);
     if (result == 0) {
         *type = owner.type;

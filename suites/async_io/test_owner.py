@@ -27,6 +27,7 @@ from native import (
 from suites.catalogue import clause
 from suites.lab.actors import USERS, become
 from suites.lab.case import Case, Plain, attempt
+from suites.lab.counters import Table, lines_of
 from suites.lab.signals import ARMED
 
 INT_MIN = -(1 << 31)
@@ -337,9 +338,10 @@ def test_no_other_thread_gets_the_owner_threads_signal(case: Case) -> None:
 
 def pending_for(tid: int, signo: int) -> int:
     """1 where a signal is pending for one thread alone."""
-    status = Path(f"/proc/self/task/{tid}/status").read_text()
-    (mask,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigPnd:"))
-    return mask >> (signo - 1) & 1
+    path = Path(f"/proc/self/task/{tid}/status")
+    parts = (line.partition(":") for line in lines_of(path))
+    status = Table(path, ((name, said) for name, _, said in parts))
+    return int(status["SigPnd"], 16) >> (signo - 1) & 1
 
 
 @clause("owner.uids.captured")

@@ -57,6 +57,7 @@ from native import (
     setsockopt,
     sigprocmask,
     sigqueue,
+    sleep_recv,
     sockaddr_in6,
     sockaddr_vm,
     socket,
@@ -182,6 +183,18 @@ def _tcp_info() -> str:
     return "TCP_INFO was read"
 
 
+def _switches() -> str:
+    fd, peer = FAMILIES["unix-dgram"].pair()
+    sleeper = sleep_recv(fd, 1)
+    sleeper.await_asleep()
+    try:
+        sleeper.switches()
+    finally:
+        send(peer, b"x", 0)
+        sleeper.join()
+    return "the kernel said how often a thread has gone to sleep"
+
+
 def _io_uring() -> str:
     Ring().poll(FAMILIES["unix-dgram"].socket(), POLL_ALL)
     return "IORING_OP_POLL_ADD was answered"
@@ -301,6 +314,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "pty": _pty,
     "siginfo": _siginfo,
     "tcp_info": _tcp_info,
+    "switches": _switches,
     "io_uring": _io_uring,
     "aio": _aio,
     "ipv6": _ipv6,

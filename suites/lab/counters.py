@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -95,15 +95,25 @@ class TcpRow(NamedTuple):
     inode: int
 
 
-def tcp_rows(family: str, port: int, peer_port: int | None = None) -> list[TcpRow]:
-    """The lines whose local port this is, the listener's first; with a peer's port, the one line of that connection.
+UNLISTED = TcpRow(0, 0, 0, 0)
+"""What stands for a line that isn't there; no connection has this state."""
 
-    A port alone may be that of connections of earlier cases too, which stay a minute in TIME_WAIT.
-    """
+
+def tcp_rows(family: str, port: int) -> list[TcpRow]:
+    """The lines whose local port this is, the listener's first; they may be of earlier cases too, a minute in TIME_WAIT."""
+    return [row for (local, _), row in _tcp_table(family) if local == port]
+
+
+def tcp_row(family: str, port: int, peer_port: int) -> TcpRow:
+    """The line of the connection between two ports; UNLISTED where there is none."""
+    return next((row for ports, row in _tcp_table(family) if ports == (port, peer_port)), UNLISTED)
+
+
+def _tcp_table(family: str) -> Iterator[tuple[tuple[int, int], TcpRow]]:
     table, _ = _TABLES[family]
-    rows = (line.split() for line in lines_of(NET / table)[1:])
-    found = [row for row in rows if _port(row[1]) == port and peer_port in (None, _port(row[2]))]
-    return [TcpRow(int(row[3], 16), int(row[4][:8], 16), int(row[4][9:], 16), int(row[9])) for row in found]
+    for row in (line.split() for line in lines_of(NET / table)[1:]):
+        said = TcpRow(int(row[3], 16), int(row[4][:8], 16), int(row[4][9:], 16), int(row[9]))
+        yield (_port(row[1]), _port(row[2])), said
 
 
 def _port(end: str) -> int:

@@ -69,7 +69,7 @@ def handled(case: Case) -> dict[str, str | int]:
     """What the handler was told, and what poll said to it; whatever was signalled after that waits."""
     case.await_return("handler")
     (info,) = ring_drain()
-    return {"reason": REASONS[info.code], "polled": info.revents}
+    return {"reason": REASONS.get(info.code, f"code {info.code}"), "polled": info.revents}
 
 
 @clause("stream.segment.signals")

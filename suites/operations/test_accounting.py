@@ -24,7 +24,7 @@ from native import (
 from suites.catalogue import clause
 from suites.lab.calls import port_of
 from suites.lab.case import Case, attempt
-from suites.lab.counters import protocol_counts, protocol_of, sockets_in_use, sockstat, tcp_rows
+from suites.lab.counters import protocol_counts, protocol_of, sockets_in_use, sockstat, tcp_row
 
 LINES = {
     "tcp4": ("sockstat", "TCP"),
@@ -106,7 +106,7 @@ def test_orphan_is_in_use_until_its_data_is_acknowledged(case: Case) -> None:
     box.fill()
 
     close(box.socket)
-    (row,) = tcp_rows(case.family.name, *ports)
+    row = tcp_row(case.family.name, *ports)
     used, inuse = sockets_in_use() - before, in_use(case) - tcp
     everywhere = sockstat()["TCP"]["orphan"]
 
@@ -125,7 +125,7 @@ def test_connection_in_time_wait_is_not_in_use(case: Case) -> None:
     close(peer)
     case.fence()
 
-    (row,) = tcp_rows(case.family.name, *ports)
+    row = tcp_row(case.family.name, *ports)
     used, inuse = sockets_in_use() - before, in_use(case) - tcp
     case.at("closed", state=row.state, inode=row.inode, used=used, inuse=inuse, tw=sockstat()["TCP"]["tw"])
 

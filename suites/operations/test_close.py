@@ -21,7 +21,7 @@ from native import (
 from suites.catalogue import clause
 from suites.lab.calls import port_of
 from suites.lab.case import Case, attempt
-from suites.lab.counters import tcp_rows
+from suites.lab.counters import tcp_row
 
 
 @clause("close.slot.is_free_at_once")
@@ -104,7 +104,7 @@ def test_tcp_end_is_sent_when_close_returns(case: Case) -> None:
     port, peer_port = (port_of(fd) for fd in (sock, peer))
 
     close(sock)
-    (row,) = tcp_rows(case.family.name, port, peer_port)
+    row = tcp_row(case.family.name, port, peer_port)
 
     case.at("closed", state=row.state, inode=row.inode)
 
