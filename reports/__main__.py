@@ -11,13 +11,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from reports import claims, html, junit, kcidb, ktap, table, tmt, totals
+from reports import claims, diff, html, junit, kcidb, ktap, table, tmt, totals
 from reports.output import OutputError
 from reports.record import RecordError
 from reports.visible import visible
 
 COMMANDS = {
     "claims": claims,
+    "diff": diff,
     "html": html,
     "junit": junit,
     "kcidb": kcidb,

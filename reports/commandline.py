@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from reports.record import Run, read
@@ -18,8 +19,13 @@ def add_records(parser: argparse.ArgumentParser) -> None:
 
 
 def read_records(arguments: argparse.Namespace) -> list[Run]:
-    """The runs of the records that are named. What they lack is said once, as a warning. Raises RecordError."""
-    runs = read(arguments.records)
+    """The runs of the records that are named. Raises RecordError."""
+    return read_files(arguments.records)
+
+
+def read_files(paths: Iterable[Path]) -> list[Run]:
+    """The runs of some files. What they lack is said once, as a warning. Raises RecordError."""
+    runs = read(paths)
     for run in runs:
         for warning in run.warnings:
             print(visible(f"warning: {run.path}: run {run.head.run}: {warning}"), file=sys.stderr)

@@ -52,6 +52,7 @@ _TEXT = _Kind("a string", lambda value: isinstance(value, str))
 _NAME = _Kind("a string or null", lambda value: value is None or isinstance(value, str))
 _FLAG = _Kind("true or false", lambda value: isinstance(value, bool))
 _INTEGER = _Kind("an integer of 64 bits", lambda value: type(value) is int and -(2**63) <= value < 2**64)
+_INTEGER_OR_NULL = _Kind("an integer or null", lambda value: value is None or _INTEGER.accepts(value))
 _SCALAR = _Kind("a number, a string or null", _is_scalar)
 _FACT = _Kind(
     "a number, a string, null or a list of those",
@@ -123,6 +124,7 @@ class Head:
     """A run line: where, with what and how a run was made, and which cases were planned.
 
     Where `quiescence_ms` isn't 0, what a case didn't see isn't proved not to have happened: nothing came for so long.
+    `cpus`, and `memory` in bytes, are what the kernel says that it has; None where the record doesn't say it.
     """
 
     run: str
@@ -133,6 +135,8 @@ class Head:
     sysctls: Mapping[str, str]
     quiescence_ms: int
     versions: Mapping[str, str]
+    cpus: int | None
+    memory: int | None
     argv: tuple[str, ...]
     started: str
     planned: tuple[str, ...]
@@ -308,6 +312,7 @@ def _head(line: Object) -> Head:
     if version != RECORD_VERSION:
         raise LineError(f'its "record" is {version}, and only version {RECORD_VERSION} is understood')
     kernel = _get(line, "kernel", _OBJECT)
+    machine = _get(line, "machine", _OBJECT, {})
     planned = tuple(_get(line, "planned", _TEXTS))
     if len(set(planned)) < len(planned):
         raise LineError('its "planned" names a case twice')
@@ -323,6 +328,8 @@ def _head(line: Object) -> Head:
         sysctls=_get(line, "sysctls", _TEXT_BY_NAME),
         quiescence_ms=_get(line, "quiescence_ms", _INTEGER, 0),
         versions=_get(line, "versions", _TEXT_BY_NAME),
+        cpus=_get(machine, "cpus", _INTEGER_OR_NULL, None),
+        memory=_get(machine, "memory", _INTEGER_OR_NULL, None),
         argv=tuple(_get(line, "argv", _TEXTS)),
         started=_get(line, "started", _TEXT),
         planned=planned,
