@@ -13,6 +13,7 @@ from native import (
     sockaddr_un,
 )
 from suites.catalogue import clause
+from suites.lab.calls import fill_queue
 from suites.lab.case import INPUT, OUTPUT, Case, Descriptor, attempt
 from suites.lab.outbox import SMALL, NeighbourOutbox
 
@@ -360,8 +361,7 @@ def fill_the_queue_of_a_peer(case: Case) -> tuple[Descriptor, Descriptor]:
     bind(peer, sockaddr_un(b""))
     connect(sock, getsockname(peer))
     case.arm(sock)
-    while attempt(send, sock, b"x", MSG_DONTWAIT) == 1:
-        pass
+    fill_queue(sock)
     return sock, peer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import native
-from native import MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
+from native import MAP_ANONYMOUS, MAP_PRIVATE, MSG_DONTWAIT, PROT_READ, PROT_WRITE, mmap, munmap
 from suites.lab.case import Case, Plain, attempt
 
 PAGE = 4096
@@ -94,3 +94,12 @@ def memory(case: Case, pages: int = 1) -> int:
     address = mmap(-1, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, LOW)
     case.afterwards(lambda: munmap(address, pages * PAGE))
     return address
+
+
+def fill_queue(sock: int) -> None:
+    """Send datagrams until no more is taken, where their number is limited and not the sender's room.
+
+    They are as large as that allows, so that a kernel which counts bytes instead is full soon, and to the byte.
+    """
+    while attempt(native.send, sock, bytes(1024), MSG_DONTWAIT) == 1024:
+        pass

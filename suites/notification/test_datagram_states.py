@@ -29,6 +29,7 @@ from native import (
 )
 from suites.catalogue import clause
 from suites.clauses import SUBJECT
+from suites.lab.calls import fill_queue
 from suites.lab.case import Case, Descriptor, arranging, attempt
 from suites.lab.outbox import PAYLOAD
 from suites.lab.states import READER, WRITER, asked, connected, fresh, ready
@@ -157,8 +158,7 @@ def test_peer_that_takes_no_more(case: Case) -> None:
     bind(peer, sockaddr_un(b""))
     connect(sock, getsockname(peer))
 
-    while attempt(write, sock, ECHO) == len(ECHO):
-        pass
+    fill_queue(sock)
 
     case.at("state")
     asked(case, sock, sock, ECHO)

@@ -9,7 +9,6 @@ from native import (
     EPOLLEXCLUSIVE,
     EPOLLIN,
     EPOLLOUT,
-    MSG_DONTWAIT,
     MSG_OOB,
     MSG_PEEK,
     POLLPRI,
@@ -41,6 +40,7 @@ from native import (
     tgkill,
 )
 from suites.catalogue import clause
+from suites.lab.calls import fill_queue
 from suites.lab.case import INPUT, OUTPUT, Case, Descriptor, attempt
 from suites.lab.outbox import PAYLOAD, Outbox
 from suites.lab.queueing import connected, taken
@@ -248,8 +248,7 @@ def test_each_datagram_read_wakes_the_writer_that_came_first(case: Case) -> None
     sock, peer = case.socket(), case.socket("peer")
     bind(peer, sockaddr_un(b""))
     connect(sock, getsockname(peer))
-    while attempt(send, sock, b"x", MSG_DONTWAIT) == 1:
-        pass
+    fill_queue(sock)
     *_, third = (case.sleep("send", sock, b"x", name=name) for name in THREE)
     stirred = stirring(case, third)
 
