@@ -23,10 +23,10 @@ from reports.commandline import read_files
 from reports.evidence import DIFFERS, NOTHING, evidence, parameters
 from reports.lines import Case, Clause, Head
 from reports.matrix import RECORDED, executed, rank_of
-from reports.pages import SYMBOLS, fill, write_page
+from reports.pages import fill, write_page
 from reports.record import RecordError, Run
 from reports.results import one_line
-from reports.terminal import Paint, Style, coloured, fold, width
+from reports.terminal import Paint, Style, coloured, facts, fold, said, width
 
 HELP = "compare two runs case by case: what broke, what was mended, and what else differs between them"
 
@@ -58,10 +58,7 @@ COLOURS: dict[str, Style] = {
 JUDGED = ("PASS", "FAIL", RECORDED)
 """The ranks that say something of the kernel."""
 
-FACTS = 12
-"""How many facts of a group are printed; the page has all of them."""
-
-NOT_THERE = "not there"
+NOT_PLANNED, NOT_THERE = "not planned", "not there"
 
 MEMORY = 0.05
 """Which part of its memory may be missing on the same machine: a kernel tells of what it doesn't take itself."""
@@ -164,8 +161,8 @@ class Comparison:
     def summary(self) -> str:
         """All classes with their numbers, in a sentence."""
         total = sum(self.counts.values())
-        said = ", ".join(f"{number} {kind}" for kind, number in self.counts.items())
-        return f"{total} {'case' if total == 1 else 'cases'}: {said}"
+        each = ", ".join(f"{number} {kind}" for kind, number in self.counts.items())
+        return f"{total} {'case' if total == 1 else 'cases'}: {each}"
 
     @property
     def result(self) -> str:
@@ -179,10 +176,10 @@ class Comparison:
         )
         noun = "regression" if self.regression else "case broken"
         plural = "regressions" if self.regression else "cases broken"
-        said = f"{broken} {noun if broken == 1 else plural}" if broken else "nothing broken"
+        words = f"{broken} {noun if broken == 1 else plural}" if broken else "nothing broken"
         if lost:
-            said += f"; but of {lost} {'case' if lost == 1 else 'cases'} that A judged, B says nothing"
-        return said
+            words += f"; but of {lost} {'case' if lost == 1 else 'cases'} that A judged, B says nothing"
+        return words
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -264,8 +261,8 @@ def compare(before: Run, now: Run) -> Comparison:
             cases = [case for case in reversed(pair) if case]
             clause = next((case.clause for case in cases if case.clause), name.partition("[")[0])
             alike = _Alike(
-                before=_said(pair[0]),
-                now=_said(pair[1]),
+                before=said(pair[0]) if pair[0] else NOT_PLANNED,
+                now=said(pair[1]) if pair[1] else NOT_PLANNED,
                 contrasts=_contrasts(*pair),
                 rank_before=rank_of(pair[0]) if pair[0] else None,
                 rank_now=rank_of(pair[1]) if pair[1] else None,
@@ -312,16 +309,6 @@ def _group(name: str, changes: Mapping[_Alike, Sequence[Case]], before: Run, now
             Change(names=tuple(map(parameters, cases)), **alike._asdict()) for alike, cases in changes.items()
         ),
     )
-
-
-def _said(case: Case | None) -> str:
-    """A case in a line: its outcome, and its verdict or the last line of its reason."""
-    if case is None:
-        return "not planned"
-    rank = rank_of(case)
-    said = one_line(case.verdict or case.reason.strip().rpartition("\n")[2])
-    cause = f" ({one_line(case.deviation.cause)})" if case.deviation else ""
-    return f"{SYMBOLS[rank][1]}{cause}{': ' if said else ''}{said}"
 
 
 def _contrasts(old: Case | None, new: Case | None) -> tuple[Contrast, ...]:
@@ -467,9 +454,9 @@ def _heading(each: Comparison, columns: int, paint: Paint) -> Iterator[str]:
         ended = (
             "" if one.end and one.end.reason == "finished" else f", {one.end.reason if one.end else 'without an end'}"
         )
-        said = f"{head.target} · {head.kernel.implementation} {head.kernel.release} {head.kernel.machine}"
+        what = f"{head.target} · {head.kernel.implementation} {head.kernel.release} {head.kernel.machine}"
         ran = f"{executed(one)} executed of {len(head.planned)} planned{ended}; began {head.started}"
-        yield from (paint(line, "bold") for line in fold(one_line(said), columns, f"{letter}  "))
+        yield from (paint(line, "bold") for line in fold(one_line(what), columns, f"{letter}  "))
         yield from fold(one_line(ran), columns, "   ")
     yield ""
     differences = (*each.kernel, *each.others)
@@ -488,8 +475,8 @@ def _by_words(groups: Sequence[Group], columns: int) -> Iterator[str]:
         for change in group.changes:
             alike.setdefault((change.before, change.now), []).append((group, change))
     for words, members in alike.items():
-        for letter, said in zip("AB", words, strict=True):
-            yield from fold(said, columns, f"  {letter}  ")
+        for letter, word in zip("AB", words, strict=True):
+            yield from fold(word, columns, f"  {letter}  ")
         for group, change in members:
             yield from fold(one_line(f"{group.id}: {', '.join(change.names)}"), columns, "       ", "         ")
 
@@ -505,10 +492,15 @@ def _group_told(group: Group, columns: int) -> Iterator[str]:
         yield from fold(change.now, columns, "      B  ")
         if change.same_seen:
             yield from fold("the kernel did the same in both; what is expected of it changed", columns, " " * 9)
-        for seen in change.contrasts[:FACTS]:
-            yield from fold(one_line(f"at {seen.moment}, {seen.name}"), columns, " " * 9)
-            stated = f"{seen.expected}; in A {seen.stated}" if seen.stated else seen.expected
-            for word, value in (("expected", stated), ("A saw", seen.before), ("B saw", seen.now)):
-                yield from fold(one_line(value), columns, f"{' ' * 11}{word:8}  ")
-        if len(change.contrasts) > FACTS:
-            yield f"{' ' * 9}and {len(change.contrasts) - FACTS} facts more, which the page of --html has"
+        told = [
+            (
+                f"at {seen.moment}, {seen.name}",
+                [
+                    ("expected", f"{seen.expected}; in A {seen.stated}" if seen.stated else seen.expected),
+                    ("A saw", seen.before),
+                    ("B saw", seen.now),
+                ],
+            )
+            for seen in change.contrasts
+        ]
+        yield from facts(told, columns, " " * 9)

@@ -1,6 +1,6 @@
-"""What the commands that print for people share: how wide lines are, where they are folded, and when there is colour.
+"""What all that prints for people shares: how wide lines are, where they are folded, facts side by side, and colour.
 
-Text of a record passes through `visible` before it comes here. Colour only repeats what words say.
+Text of a record has to pass through `visible` before it is folded here. Colour only repeats what words say.
 """
 
 from __future__ import annotations
@@ -10,10 +10,20 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterator, Sequence
 from typing import Literal, TextIO
+
+from reports.evidence import DIFFERS, evidence
+from reports.lines import Case
+from reports.matrix import rank_of
+from reports.pages import SYMBOLS
+from reports.results import one_line
 
 NARROWEST, WIDEST = 80, 110
 """Columns of the terminal that lines are folded at."""
+
+FACTS = 12
+"""How many facts are printed at one place; a page has all of them."""
 
 Style = Literal["bold", "dim", "red", "green", "yellow"]
 
@@ -55,3 +65,34 @@ def fold(text: str, columns: int, first: str = "", rest: str | None = None) -> l
         columns, initial_indent=first, subsequent_indent=following, break_on_hyphens=False, drop_whitespace=True
     )
     return folder.wrap(text) or [first.rstrip()]
+
+
+def facts(told: Sequence[tuple[str, Sequence[tuple[str, str]]]], columns: int, indent: str) -> Iterator[str]:
+    """What each fact is called, and below it its values, each with a word for what it is: what was expected, what was seen."""
+    for name, values in told[:FACTS]:
+        yield from fold(one_line(name), columns, indent, f"{indent}  ")
+        for word, value in values:
+            yield from fold(one_line(value), columns, f"{indent}  {word:8}  ")
+    if len(told) > FACTS:
+        yield f"{indent}and {len(told) - FACTS} facts more"
+
+
+def differing(case: Case, columns: int, indent: str) -> Iterator[str]:
+    """The facts of a case that aren't as expected: what was expected, and below it what was seen."""
+    yield from facts(
+        [
+            (f"at {row.moment}, {row.name}", [("expected", row.expected), ("observed", row.observed)])
+            for row in evidence(case).rows
+            if row.mark == DIFFERS
+        ],
+        columns,
+        indent,
+    )
+
+
+def said(case: Case) -> str:
+    """A case in a line: its outcome, and its verdict or the last line of its reason."""
+    rank = rank_of(case)
+    why = one_line(case.verdict or case.reason.strip().rpartition("\n")[2])
+    cause = f" ({one_line(case.deviation.cause)})" if case.deviation else ""
+    return f"{SYMBOLS[rank][1]}{cause}{': ' if why else ''}{why}"
