@@ -5,7 +5,7 @@ from native import MSG_OOB, SIGIO, SIGUSR1, Child, SYS_setpgid, set_owner, set_s
 from suites.catalogue import clause
 from suites.lab.actors import become, have_account, limit_pending, own_user
 from suites.lab.case import Case, Descriptor
-from suites.lab.signals import WATCHED
+from suites.lab.signals import ARMED, WATCHED
 
 EVENTS = 6
 LIMIT = 3
@@ -38,6 +38,27 @@ def test_events_beyond_the_limit_become_one_sigio(case: Case) -> None:
     case.deliver(b"y")
 
     case.at("room_again", owner=case.got(child))
+
+
+@clause("overflow.queue.curve")
+def test_events_are_told_in_full_up_to_the_limit(case: Case) -> None:
+    """A signal that was fetched has left its place in the queue."""
+    limit, numbers = 8, list(range(1, 14))
+    _, child = limited_owner(case, limit)
+
+    in_full, sigio = [], []
+    for number in numbers:
+        for _ in range(number):
+            case.deliver(b"x")
+        case.fence()
+        told = [info.signo for info in child.drain_signals(WATCHED)]
+        in_full.append(told.count(ARMED))
+        sigio.append(told.count(SIGIO))
+
+    lost = sum(sent > got for sent, got in zip(numbers[:limit], in_full, strict=False))
+    first = next((number for number, count in zip(numbers, sigio, strict=True) if count), 0)
+    found = {"lost_too_early": lost, "most_in_full": max(in_full), "first_sigio": first, "most_sigio": max(sigio)}
+    case.at("sent", limit=limit, events=numbers, in_full=in_full, sigio=sigio, **found)
 
 
 @clause("overflow.none_allowed.falls_back")
