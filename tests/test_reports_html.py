@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from reports.html import render
 from reports.matrix import rows, verdict
 from reports.record import Run, read
 from reports.visible import LIMIT, visible
+from tests.markup import Page
 from tests.records import (
     POLL_AFTER_RESET,
     case_line,
@@ -30,36 +30,6 @@ from tests.records import (
 
 A, B = node("reset", "tcp4"), node("reset", "tcp6")
 DEVIATION = {"cause": "tracker#1042", "reason": "A reset is a hangup here too."}
-VOID = {"meta", "br", "wbr"}
-
-
-class Page(HTMLParser):
-    """A page taken apart: its tags are checked for balance, its text and ids are kept."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.tags: set[str] = set()
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
-        assert not any(name.startswith("on") for name, _ in attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def runs_of(tmp_path: Path, *lines: dict[str, object]) -> list[Run]:
