@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from reports import claims, diff, explain, html, junit, kcidb, ktap, table, tmt, totals
+from reports import claims, diff, explain, handbook, html, junit, kcidb, ktap, table, tmt, totals
 from reports.output import OutputError
 from reports.record import RecordError
 from reports.visible import visible
@@ -20,6 +20,7 @@ COMMANDS = {
     "claims": claims,
     "diff": diff,
     "explain": explain,
+    "handbook": handbook,
     "html": html,
     "junit": junit,
     "kcidb": kcidb,

@@ -71,9 +71,9 @@ class State(NamedTuple):
 class Row:
     """One state of a family, and what each run that drove it showed, by the run's place."""
 
-    family: str
     name: str
     clause: str
+    variant: str
     title: str
     seen: Mapping[int, State]
 
@@ -97,7 +97,13 @@ def states(runs: Sequence[Run]) -> dict[str, list[Row]]:
             found.setdefault(case.family, {}).setdefault((clause, variant), {})[place] = _state(case, case.observed)
     return {
         family: [
-            Row(family=family, name=_name(clause, variant), clause=clause, title=titles.get(clause, ""), seen=seen)
+            Row(
+                name=_name(clause, variant),
+                clause=clause,
+                variant=variant,
+                title=titles.get(clause, ""),
+                seen=seen,
+            )
             for (clause, variant), seen in rows.items()
         ]
         for family, rows in found.items()
