@@ -66,11 +66,14 @@ def select_sets(mask: int) -> str:
 
 
 def _mask(mask: int, bits: Mapping[str, int]) -> str:
-    names = [name for name, bit in bits.items() if mask & bit]
+    names = mask_names(mask, bits)
+    return f"{'|'.join(names)} ({mask:#x})" if mask & sum(bits.values()) else hex(mask) if mask else "0"
+
+
+def mask_names(mask: int, bits: Mapping[str, int]) -> list[str]:
+    """The names of a mask's bits; the rest, if there is one, as a number."""
     rest = mask & ~sum(bits.values())
-    if not names:
-        return hex(mask) if mask else "0"
-    return "|".join([*names, hex(rest)] if rest else names) + f" ({mask:#x})"
+    return [*(name for name, bit in bits.items() if mask & bit), *([hex(rest)] if rest else [])]
 
 
 def signal_name(number: int) -> str:

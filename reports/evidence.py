@@ -7,15 +7,16 @@ finds them; the outcome is the judge's, and stands in the record. Knows no file 
 from __future__ import annotations
 
 import json
+import marshal
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby, zip_longest
 from typing import NamedTuple
 
 from reports.decode import poll_mask, select_sets, si_code, signal_name, signal_number
-from reports.lines import Case, Expected, ExpectedSignal, Json, Object, Observed, Signal, Step
+from reports.lines import Case, Expected, ExpectedSignal, Json, Object, Observed, Signal
 
 SAME, DIFFERS, MEASURED, NOT_JUDGED, NOT_SEEN = "same", "differs", "measured", "not judged", "not seen"
 """What a row says of its two sides. "not seen": the case ended before it was asked."""
@@ -50,6 +51,35 @@ class Evidence:
     def by_moment(self) -> list[tuple[str, list[Row]]]:
         """The rows of each moment, in order."""
         return [(moment, list(rows)) for moment, rows in groupby(self.rows, key=lambda row: row.moment)]
+
+
+def sameness(case: Case) -> Hashable:
+    """What is equal for cases of one clause and verdict whose evidence is equal; worked out in a tenth of the time."""
+    expected = case.expected.packed if case.expected else None
+    if not case.observed:
+        return expected
+    seen = case.observed
+    signals = tuple((signal.at, _named(_seen(signal), seen)) for signal in seen.signals)
+    return expected, marshal.dumps(dict(seen.moments), 2), signals
+
+
+def folded(rows: Iterable[Row]) -> list[Row]:
+    """The rows with those of one moment and object that say the same in one, "socket.poll, ppoll, epoll"."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        role, dot, name = row.name.rpartition(".")
+        apart = () if dot else (name,)
+        found.setdefault((row.moment, role, row.expected, row.observed, row.mark, *apart), []).append(name)
+    return [
+        Row(
+            moment=moment,
+            name=f"{role}.{', '.join(names)}" if role else names[0],
+            expected=expected,
+            observed=observed,
+            mark=mark,
+        )
+        for (moment, role, expected, observed, mark, *_), names in found.items()
+    ]
 
 
 def evidence(case: Case) -> Evidence:
@@ -200,41 +230,25 @@ def _paired(wanted: Sequence[_Siginfo], seen: Sequence[_Siginfo]) -> Iterator[tu
         yield from zip_longest(wanted[a:a_end], seen[b:b_end])
 
 
+def _named(signal: _Siginfo, observed: Observed) -> _Siginfo:
+    """A siginfo with the names that its numbers had in an observation."""
+    roles = {number: role for role, number in observed.descriptors.items()}
+    return signal._replace(
+        signo="armed" if signal.signo == observed.signal else signal.signo,
+        fd=roles.get(signal.fd, signal.fd) if isinstance(signal.fd, int) and signal.fd else signal.fd,
+        pid="self" if signal.pid and signal.pid == observed.pid else signal.pid,
+        uid="self" if signal.uid and signal.uid == observed.uid else signal.uid,
+    )
+
+
 def _in_words(signal: _Siginfo, observed: Observed | None) -> str:
     """A siginfo with names for its numbers; fields that say nothing (0) are left out, the code never."""
-    roles = {number: role for role, number in observed.descriptors.items()} if observed else {}
-    armed = observed.signal if observed else None
-    pid, uid = (observed.pid, observed.uid) if observed else (None, None)
-    if signal.signo in ("armed", armed):
-        name = "the armed signal"
-    else:
-        name = signal_name(signal.signo) if isinstance(signal.signo, int) else signal.signo
+    signal = _named(signal, observed) if observed else signal
+    name = signal.signo if isinstance(signal.signo, str) else signal_name(signal.signo)
     said = [si_code(signal.code)]
     said += [f"band {poll_mask(signal.band)}"] if signal.band else []
-    said += [f"fd {roles.get(signal.fd, signal.fd) if isinstance(signal.fd, int) else signal.fd}"] if signal.fd else []
-    said += [f"errno {signal.errno}"] if signal.errno else []
-    said += [f"pid {'self' if signal.pid == pid else signal.pid}"] if signal.pid else []
-    said += [f"uid {'self' if signal.uid == uid else signal.uid}"] if signal.uid else []
-    return f"{name}: {', '.join(said)}"
-
-
-# Steps
-
-
-def strace(steps: Sequence[Step]) -> str:
-    """The calls of a case in strace's notation, with µs since it began; threads are numbered if there are several."""
-    threads = {tid: number for number, tid in enumerate(dict.fromkeys(step.tid for step in steps), 1)}
-    lines = []
-    for step in steps:
-        thread = f" [thread {threads[step.tid]}]" if len(threads) > 1 else ""
-        lines.append(f"{step.t_ns / 1000:10.1f}{thread} {step.call}({step.arguments}) = {_result(step)}")
-    return "\n".join(lines)
-
-
-def _result(step: Step) -> str:
-    if not step.errno:
-        return "?" if step.result is None else say(step.result)
-    return f"-1 {step.errno}" if isinstance(step.errno, str) else f"-1 errno {step.errno}"
+    said += [f"{field} {value}" for field in ("fd", "errno", "pid", "uid") if (value := getattr(signal, field))]
+    return f"{'the armed signal' if name == 'armed' else name}: {', '.join(said)}"
 
 
 def parameters(case: Case) -> str:

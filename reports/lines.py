@@ -251,8 +251,12 @@ class ExpectedMoment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What is compared: moments in order, which facts are masks ("poll" or "select"), and what isn't judged and why."""
+    """What is compared: moments in order, which facts are masks ("poll" or "select"), and what isn't judged and why.
 
+    `packed` is all of it: what is equal there is equal.
+    """
+
+    packed: bytes
     moments: Mapping[str, ExpectedMoment]
     masks: Mapping[str, str]
     unjudged: Mapping[str, str]
@@ -442,6 +446,7 @@ def _expected(packed: bytes) -> Expected:
     """An expectation. It stands in the line of every case of its clause, in every run: equal ones are one object."""
     line = marshal.loads(packed)
     return Expected(
+        packed=packed,
         moments={
             moment: ExpectedMoment(signals=_alternatives(stated), facts=dict(_named(stated, "facts")))
             for moment, stated in _named(line, "moments")

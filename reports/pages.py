@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -41,18 +42,22 @@ SYMBOLS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stand:
-    """A run's place on a page: its number, from 1, is what anchors are made of; its label is what it is called."""
+    """A run's place on a page: its number, from 1; what it is called; and its name in links, which no other run has."""
 
     number: int
     label: str
+    name: str
     run: Run
 
 
 def stands(runs: Sequence[Run]) -> list[Stand]:
     """The places of the runs, oldest kernel first."""
     placed = ordered(runs)
-    called = labels(placed)
-    return [Stand(number=number, label=called[number - 1], run=run) for number, run in enumerate(placed, 1)]
+    targets = [run.head.target for run in placed]
+    return [
+        Stand(number=number, label=label, name=name if targets.count(name) == 1 else f"{name}:{number}", run=run)
+        for number, (label, name, run) in enumerate(zip(labels(placed), targets, placed, strict=True), 1)
+    ]
 
 
 def fill(template: str, **values: object) -> str:
@@ -67,7 +72,7 @@ def write_page(path: Path, text: str) -> None:
 
 def anchor(name: str) -> str:
     """A name as an id and as a link's fragment, the same in both."""
-    return quote(visible(name), safe="")
+    return quote(visible(name), safe="@:")
 
 
 def again(run: Run, case: Case) -> str:
@@ -90,7 +95,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {
         "anchor": anchor,
-        "breakable": _breakable,
+        "as_it_is": _as_it_is,
         "command": shlex.join,
         "script": _script,
         "symbols": SYMBOLS,
@@ -103,9 +108,9 @@ def _finalize(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _breakable(text: str) -> Markup:
-    """A mask may be broken between its bits, and nowhere else."""
-    return Markup("|<wbr>").join(visible(text).split("|"))
+def _as_it_is(text: str) -> Markup:
+    """Text for between tags: quotes, of which sources and calls are full, mean nothing there."""
+    return Markup(escape(visible(text), quote=False))
 
 
 def _script(name: str) -> tuple[Markup, str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "br", "wbr", "input", "hr"}
+VOID = {"meta", "br", "wbr", "input", "hr", "col"}
 """Elements without an end."""
+
+UNENDED = {"li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "option"}
+"""Elements whose end tag HTML lets one leave out: what follows ends them."""
 
 
 class Page(HTMLParser):
@@ -31,7 +34,8 @@ class Page(HTMLParser):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+        while (last := self.open.pop()) != tag:
+            assert last in UNENDED
 
     def handle_data(self, data: str) -> None:
         self.text += data
