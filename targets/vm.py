@@ -1,7 +1,7 @@
 """Virtual machines: a full kernel with two CPUs, its modules and ftrace, in QEMU, booted by virtme-ng.
 
-The guest's root is the host's over 9p, which QEMU exports read-only; what the guest writes elsewhere than in its job's shared
-folder goes to its own memory. KVM is used where a kernel is seen to print under it, emulation elsewhere. virtme-ng's exit status
+The guest's root is the host's over 9p, which QEMU exports read-only; a guest can write to its job's shared folder only, and to
+its own memory. KVM is used where a kernel is seen to print under it, emulation elsewhere. virtme-ng's exit status
 isn't that of the script, so nothing here looks at it: what counts is what the job's folder holds.
 
 Kernels are the plain amd64 ones of Debian's suites; one that somebody built is the target `vm`.
@@ -25,7 +25,7 @@ from functools import cache as once
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from targets import debian, images, processes
+from targets import debian, images, processes, tsc
 from targets.programs import run_program
 from targets.target import ROOT, Job, Say, Target, TargetError, UsageError
 from targets.uml_init import MODULES
@@ -35,14 +35,19 @@ CPUS = 2
 MEMORY = 1024
 """What a guest gets, in MB."""
 
+TAG = "sockwake"
+EXPORT = (
+    f"-fsdev local,id={TAG},path=/,security_model=none,readonly=on,multidevs=remap "
+    f"-device virtio-9p-pci,fsdev={TAG},mount_tag={TAG}"
+)
+"""The host's root once more, read-only, for the guest to mount with a cache."""
+
 KVM_SECONDS = 5.0
 """How long a kernel has under KVM to print its first line, which takes a tenth of a second where KVM works."""
 
 EMULATED_DEADLINE = 60
 """When a case is held to hang, in seconds, where all is emulated: hundreds of clients at once take more than pytest's own five."""
 
-EMULATED_PARAMETERS = ("tsc=reliable",)
-"""A busy host makes an emulated kernel doubt its TSC and turn to the HPET, each reading of which leaves the emulated code."""
 
 PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 """Where programs are looked for: beside the interpreter too, where pip puts vng, and where the system keeps root's."""
@@ -96,15 +101,15 @@ class Vm(Target):
         """
         kvm = kvm_boots(kernel)
         patience = () if kvm else ("--deadline", str(EMULATED_DEADLINE))  # what the user says comes later, and counts
-        parameters = [*(() if kvm else EMULATED_PARAMETERS), *self.append.split()]
+        parameters = [*(() if kvm else emulated_parameters()), *self.append.split()]
         script = replace(job, arguments=(*patience, *job.arguments)).write_script()
         memory = job.scratch / "memory"
         memory.mkdir()
-        options = ["--rwdir", str(job.folder), *(f"--append={each}" for each in parameters)]
+        options = ["--rwdir", str(job.folder), f"--qemu-opts={EXPORT}", *(f"--append={each}" for each in parameters)]
         command = [
             *(sys.executable, "-m", "targets.confine", "--memory", str(memory), "--writable", str(job.folder), "--"),
             *("sh", "-c", '"$@" || exit 1', "sh"),  # 255 is what virtme-ng says to anything, and looks like a signal's
-            *(*_vng(kernel, kvm), *options, "--", shlex.join(["sh", str(START), str(script), *MODULES])),
+            *(*_vng(kernel, kvm), *options, "--", shlex.join(["sh", str(START), TAG, str(script), *MODULES])),
         ]
         return processes.start(command, console, image, _environment())
 
@@ -189,6 +194,15 @@ def is_newer(version: str, than: str) -> bool:
     return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], timeout=60).returncode == 0
 
 
+def emulated_parameters() -> tuple[str, ...]:
+    """What an emulated kernel is told of its TSC, which is this machine's: how fast it counts, and that it is to be trusted.
+
+    A busy host makes it measure wrongly, and doubt the TSC and turn to the HPET, each reading of which leaves the emulated code.
+    """
+    khz = tsc.frequency_khz()
+    return ("tsc=reliable", *((f"tsc_early_khz={khz}",) if khz else ()))
+
+
 def kvm_boots(kernel: Path) -> bool:
     """Whether KVM is of use here: the device may be there without, so one kernel is booted under it until it prints."""
     return os.access("/dev/kvm", os.R_OK | os.W_OK) and _prints(kernel)
@@ -232,7 +246,7 @@ def _vng(kernel: Path, kvm: bool) -> Sequence[str]:
     """virtme-ng's command for a kernel that comes as modules for the most part, which its microvm wouldn't find a disk with."""
     program = shutil.which("vng", path=PATH) or "vng"
     accelerator = [] if kvm else ["--disable-kvm"]
-    machine = ["--disable-microvm", "--cpus", str(CPUS), "--memory", f"{MEMORY}M"]
+    machine = ["--disable-microvm", "--force-9p", "--cpus", str(CPUS), "--memory", f"{MEMORY}M"]
     return [program, "--verbose", "-r", str(kernel), *accelerator, *machine, "--user", "root"]
 
 

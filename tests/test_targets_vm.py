@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reports.record import read
-from targets import cache, vm
+from targets import cache, tsc, vm
 from targets.__main__ import main as targets
 from targets.processes import end_session
 from targets.registry import find
@@ -68,6 +69,28 @@ def test_kvm_is_used_where_a_kernel_prints_under_it() -> None:
 def test_kvm_isnt_used_where_a_kernel_hangs_or_the_emulator_ends(script: str) -> None:
     """The device may be there without being of use; a kernel that never prints is given up at the deadline."""
     assert not prints(script, within=0.5)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the counter is read by x86-64's own instruction")
+def test_emulated_kernel_is_told_how_fast_its_clock_counts() -> None:
+    """Two measurements agree to a thousandth, however busy this machine is."""
+    khz = tsc.frequency_khz()
+
+    assert khz
+    trusted, told = vm.emulated_parameters()
+    assert trusted == "tsc=reliable"
+    assert int(told.removeprefix("tsc_early_khz=")) == pytest.approx(khz, rel=1e-3)
+
+
+def test_emulated_kernel_measures_by_itself_where_the_host_forbids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some hosts let no process execute what it wrote."""
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("mmap.mmap", forbidden)
+
+    assert vm.emulated_parameters() == ("tsc=reliable",)
 
 
 def test_missing_programs_are_all_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
