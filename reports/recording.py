@@ -1,7 +1,8 @@
 """Writing a record while pytest runs: the controller's side, the same with and without xdist.
 
-Owns the order of the record's lines, the account of outcomes, recorded deviations, and what the terminal says at the end. It
-gets lines as plain data from pytest's reports (`report.sockwake`), and knows neither cases nor the kernel.
+Owns the order of the record's lines, the account of outcomes, recorded deviations, and what the terminal says at the end;
+what it says before is `reports.live`'s. Lines come as plain data on pytest's reports (`report.sockwake`): this knows neither
+cases nor the kernel.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from typing import Any
 
 import pytest
 
+from reports.live import Live
 from reports.record import OUTCOMES, RecordError, Writer, in_words
 
 Line = dict[str, Any]
 
-STATUS = {
-    "PASS": ("passed", ".", "PASS"),
-    "FAIL": ("failed", "F", "FAIL"),
-    "ERROR": ("error", "E", "ERROR"),
-    "SKIP": ("skipped", "s", "SKIP"),
-    "DONE": ("measured", "m", "DONE"),
+CATEGORIES = {
+    "PASS": "passed",
+    "FAIL": "failed",
+    "DEVIATION": "deviating",
+    "ERROR": "error",
+    "SKIP": "skipped",
+    "DONE": "measured",
 }
-"""How pytest's terminal shows an outcome: category, letter, word."""
+"""As what pytest counts an outcome."""
 
 SLOW_NS = 500_000_000
 """A case that takes longer is named in the summary."""
@@ -40,12 +43,14 @@ class Recording:
         head: Callable[[list[str]], Iterable[Line]],
         deviations: dict[tuple[str, str], dict[str, str]],
         last_words: Path | None = None,
+        live: Live | None = None,
     ) -> None:
         self._writer = Writer(path) if path else None
         self._path = path
         self._head = head
         self._deviations = deviations
         self._last_words = last_words
+        self._live = live
         self._run = ""
         self._planned: list[str] = []
         self._running: dict[str, Line] = {}
@@ -62,6 +67,8 @@ class Recording:
         if self._planned or not planned:
             return
         self._planned = planned
+        if self._live:
+            self._live.begin(len(planned))
         for line in self._head(planned):
             self._run = line.get("run", self._run)
             self._write(line)
@@ -77,10 +84,14 @@ class Recording:
         self._lines[line["case"]] = line
         self._running.pop(line["case"], None)
         self._write(line, text)
+        if self._live:
+            self._live.take(line, text)
 
     def give_up(self, line: Line) -> None:
         """A case that nothing could end takes this process with it: write it, and the end."""
         self.case(line)
+        if self._live:
+            self._live.tell()
         self._reason = "deadline"
         self.finish()
 
@@ -95,6 +106,10 @@ class Recording:
         if self._writer:
             self._writer.close()
             self._writer = None
+
+    def _as_recorded(self, line: Line) -> bool:
+        """Whether a case shows one of its recorded deviations; a target that varies may be recorded with a PASS beside them."""
+        return bool(line["deviation"]) or (line["outcome"] == "PASS" and (line["case"], "") in self._deviations)
 
     def counts(self) -> dict[str, int]:
         """How many of the planned cases came out how; they always add up."""
@@ -165,12 +180,14 @@ class Recording:
             "duration_ns": 0,
         }
 
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Show outcomes by their own names; a recorded deviation isn't news."""
+    def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+        """Count outcomes by their own names, and name them with -v only; a recorded deviation isn't news."""
         line = self._lines.get(report.nodeid)
         if line is None or report.when != "call":
             return None
-        return ("deviating", "d", "DEVIATION") if line["deviation"] else STATUS[line["outcome"]]
+        verbose = config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) > 0
+        outcome = "DEVIATION" if line["deviation"] else line["outcome"]
+        return CATEGORIES[outcome], "", outcome if verbose else ""
 
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C: what hasn't run is MISS, and the end says why."""
@@ -183,8 +200,8 @@ class Recording:
         if counts["MISS"] and self._reason == "finished" and (session.shouldstop or session.shouldfail):
             self._reason = "interrupted"
         selected = set(self._planned)
-        seen = {(line["case"], line["verdict"]) for line in self._lines.values() if line["deviation"]}
-        self._unseen = [key for key in self._deviations if key[0] in selected and key not in seen]
+        seen = {line["case"] for line in self._lines.values() if self._as_recorded(line)}
+        self._unseen = [key for key in self._deviations if key[0] in selected - seen]
         news = [line for line in self._lines.values() if line["outcome"] == "FAIL" and not line["deviation"]]
         if self._planned and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             bad = news or counts["ERROR"] or counts["MISS"] or self._unseen

@@ -92,10 +92,16 @@ def record_deviations(records: list[Path], out: Path | None) -> None:
     cases = [[line for line in lines if line["type"] == "case" and line["outcome"] != "MISS"] for lines in runs]
     text, unexplained, unsteady = deviation.propose(target, cases)
     (out or deviation.FOLDER / f"{target}.toml").write_text(text)
-    for case in unsteady:
+    for case, verdicts in unsteady.items():
         print(f"differs from run to run, and is left out: {case}")
-    for part, count in unexplained.most_common():
-        print(f"no cause explains it, in {count}: {part.encode('unicode_escape').decode()}")  # it may be of any bytes
+        print("".join(f"    {_plain(verdict) or 'PASS'}\n" for verdict in verdicts), end="")
+    for difference, count in unexplained.most_common():
+        print(f"no cause explains it, in {count}: {_plain(difference)}")
+
+
+def _plain(text: str) -> str:
+    """A verdict for the terminal: it may be of any bytes."""
+    return text.encode("unicode_escape").decode()
 
 
 def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]]:

@@ -26,8 +26,8 @@ WINDOW = 64 << 10
 
 
 def urgent(fd: int, flags: int = 0) -> Plain:
-    """What a read of the urgent byte comes to."""
-    return attempt(recv, fd, 10, MSG_OOB | flags)
+    """What a read of the urgent byte comes to. It never waits; a kernel that takes it for a read of data mustn't either."""
+    return attempt(recv, fd, 10, MSG_OOB | MSG_DONTWAIT | flags)
 
 
 def ordinary(fd: int) -> Plain:

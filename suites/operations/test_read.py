@@ -232,7 +232,7 @@ def test_recv_of_no_bytes_takes_a_datagram(case: Case) -> None:
 @clause("read.count.must_end_in_user_space")
 def test_count_that_leaves_user_space_is_efault_for_read_alone(case: Case) -> None:
     """vfs_read looks at the range before it clamps the count, recv after."""
-    sock, _ = case.pair()
+    sock, _ = nonblocking_pair(case)
     case.deliver(b"x")
     case.fence()
     room, count = memory(case), COUNTS[case.variant]
