@@ -260,7 +260,7 @@ CONCLUSIONS: Mapping[str, Callable[[State], bool]] = {
     "poll tells of input, an error or a hang-up, and no signal had come.": lambda state: (
         bool(_bits(state.poll) & NEWS) and not state.signals
     ),
-    "A signal had come, and poll no longer has any bit of its si_band.": lambda state: (
+    "A signal had come, and poll has none of the bits of its si_band.": lambda state: (
         type(state.poll) is int and any(signal.band and not signal.band & state.poll for signal in state.signals)
     ),
     "Edge-triggered epoll told nothing, and level-triggered epoll does.": lambda state: (
