@@ -317,7 +317,7 @@ def _said(word: str) -> list[str]:
 
 ANSWERS: Mapping[str, Callable[[State], Sequence[str]]] = {
     "poll": lambda state: _said(mask_word(state.poll)),
-    "select": lambda state: _said(sets_word(state.select)),
+    "select": lambda state: _said(" ".join(sets_word(state.select))),
     "edge-triggered epoll": lambda state: _said(mask_word(state.edge)),
     "signals": lambda state: [code_word(signal) for signal in state.signals] or [NONE],
     "read": lambda state: [state.read] if _failed(state.read) or state.read == "0" else [],
