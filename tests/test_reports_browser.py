@@ -5,9 +5,10 @@ Each test's pages are watched: an error, a dialog, a window or a request for any
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pytest
 
@@ -15,6 +16,7 @@ from reports.__main__ import main
 from reports.visible import visible
 from tests.browser import BrowserMissing, View, accessibility, chromium, view
 from tests.records import (
+    MODULE,
     POLL_AFTER_RESET,
     Line,
     case_line,
@@ -26,20 +28,35 @@ from tests.records import (
     start_line,
     write,
 )
+from tests.states import HALF_CLOSED
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
 
-PAGES: dict[str, Callable[[str, str, str], list[str]]] = {
-    "html": lambda out, old, new: ["html", out, old, new],
-}
-"""Each command that makes a page, with the page and two records."""
-
-RESET, HALF, REFUSED = "error.reset.established", "output.space.half", "reset.refused.is_an_error"
+RESET, HALF, REFUSED, STATE = (
+    "error.reset.established",
+    "output.space.half",
+    "reset.refused.is_an_error",
+    "state.tcp.half_closed",
+)
 VERDICT = "at reset: socket.poll lacks RDHUP"
 NARROW = 360
+
+
+class Made(NamedTuple):
+    """A command that makes a page, OUT, OLD and NEW standing for the page and two records; and words that the page shows."""
+
+    arguments: tuple[str, ...]
+    words: str
+
+
+PAGES = {
+    "diff": Made(("diff", "OLD", "NEW", "--html", "OUT"), VERDICT),
+    "handbook": Made(("handbook", "OUT", "OLD", "NEW"), "readable"),
+    "html": Made(("html", "OUT", "OLD", "NEW"), VERDICT),
+}
 
 
 class Look(Protocol):
@@ -75,39 +92,55 @@ def look(browser: Browser) -> Iterator[Look]:
     assert [trouble for seen in views for trouble in seen.troubles] == []
 
 
-def run_of(number: int, target: str, release: str, outcomes: Sequence[str]) -> list[Line]:
-    """A run of three clauses in three areas on two families, the cases of which came out like this."""
-    run = f"r{number}"
-    functions = {"reset": RESET, "half": HALF, "refused": REFUSED}
-    cases = [(node(function, family), name) for function, name in functions.items() for family in ("tcp4", "tcp6")]
+CLAUSES: dict[str, Line] = {
+    RESET: {"level": "must", "families": ["tcp4", "tcp6"]},
+    HALF: {"level": "observed", "families": ["udp4"], "module": "suites/async_io/test_space.py", "claims": ["A11"]},
+    REFUSED: {"level": "should", "families": ["tcp4"]},
+    STATE: {"level": "must", "families": ["tcp4"]},
+}
+"""Clauses of two documents."""
+DOCUMENTS = {"E10": "000: how a socket's events reach processes", "A11": "001: signal-driven I/O"}
+DEVIATION = {"cause": "tracker#1042", "reason": "A reset is a hangup here too."}
+
+
+def run_of(run: str, target: str, release: str, outcomes: Sequence[str]) -> list[Line]:
+    """A run of those clauses, the cases of which, one for each family, came out like this, in order."""
+    cases = [
+        (node(name.rpartition(".")[2], family, clause.get("module", MODULE)), name)
+        for name, clause in CLAUSES.items()
+        for family in clause["families"]
+    ]
     kernel = run_line([])["kernel"] | {"release": release}
     lines = [run_line([case for case, _ in cases], run, target=target, kernel=kernel)]
-    lines += [clause_line(name, function, run) for function, name in functions.items()]
+    for claim, document in DOCUMENTS.items():
+        lines.append({"type": "statement", "run": run, "id": claim, "says": "An RST wakes.", "document": document})
+    lines += [clause_line(name, name.rpartition(".")[2], run, **clause) for name, clause in CLAUSES.items()]
     for (case, name), outcome in zip(cases, outcomes, strict=True):
         lines.append(start_line(case, run))
-        changes: Line = {"clause": name}
-        if outcome == "FAIL":
+        changes: Line = {"clause": name, "level": CLAUSES[name]["level"]}
+        if name == STATE:
+            changes |= {"observed": HALF_CLOSED, "expected": None}
+        if outcome in ("FAIL", "RECORDED"):
             changes |= {"verdict": VERDICT, "observed": observed(**{"socket.poll": POLL_AFTER_RESET & ~0x2000})}
+            changes |= {"deviation": DEVIATION} if outcome == "RECORDED" else {}
         elif outcome != "PASS":
             changes |= {"reason": f"why it is {outcome}"}
         if outcome != "MISS":
-            lines.append(case_line(case, outcome, run, **changes))
-    lines[-1]["deviation"] = {"cause": "tracker#1042", "reason": "A reset is a hangup here too."}
-    counts: dict[str, Any] = {outcome: outcomes.count(outcome) for outcome in outcomes}
-    return [*lines, end_line(run, **counts)]
+            lines.append(case_line(case, outcome.replace("RECORDED", "FAIL"), run, **changes))
+    return [*lines, end_line(run) | {"counts": dict(Counter(line["outcome"] for line in lines if "outcome" in line))}]
 
 
-OLD = run_of(1, "uml-5.10", "5.10.251-uml", ["PASS", "FAIL", "PASS", "PASS", "SKIP", "FAIL"])
-NEW = run_of(2, "host", "6.12.107+deb13-amd64", ["PASS", "PASS", "MISS", "ERROR", "PASS", "FAIL"])
+OLD = run_of("r1", "uml-5.10", "5.10.251-uml", ["PASS", "FAIL", "PASS", "RECORDED", "PASS"])
+NEW = run_of("r2", "host", "6.12.107+deb13-amd64", ["MISS", "PASS", "ERROR", "RECORDED", "SKIP"])
 
 
 def make(command: str, folder: Path, old: Sequence[Line] = OLD, new: Sequence[Line] = NEW) -> Path:
     """The page that a command makes of two records."""
     folder.mkdir(parents=True, exist_ok=True)
-    out = folder / f"{command}.html"
-    records = (str(write(folder / "old.jsonl", old)), str(write(folder / "new.jsonl", new)))
-    assert main(PAGES[command](str(out), *records)) < 2
-    return out
+    files = {"OUT": folder / f"{command}.html"}
+    files |= {name: write(folder / f"{name}.jsonl", lines) for name, lines in (("OLD", old), ("NEW", new))}
+    assert main([str(files.get(argument, argument)) for argument in PAGES[command].arguments]) < 2
+    return files["OUT"]
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +160,11 @@ def in_view(page: Page, anchor: str) -> bool:
     place = page.locator(f'[id="{anchor}"]')
     box = place.bounding_box()
     return place.is_visible() and box is not None and -1 <= box["y"] < 800
+
+
+def shown(page: Page) -> list[str]:
+    """The clauses whose rows are shown."""
+    return page.locator("table.matrix tbody th[scope=row] a:visible").all_inner_texts()
 
 
 # Every page
@@ -186,7 +224,7 @@ def test_without_scripts_everything_can_be_read(look: Look, pages: Mapping[str, 
             closed.first.click()
 
     assert page.locator("details:not([open])").count() == 0
-    assert page.get_by_text(VERDICT).first.is_visible()
+    assert page.get_by_text(INSIDE[command]).first.is_visible()
     assert page.locator("input:visible, select:visible, button:visible").count() == 0
 
 
@@ -195,23 +233,23 @@ def test_keyboard_reaches_everything_and_shows_where_it_is(look: Look, pages: Ma
     """Tab visits every link, summary and control, each with an outline, and leaves at the end."""
     page = look(pages[command])
     open_all(page)
-    wanted = page.evaluate(
-        """() => [...document.querySelectorAll("a[href], summary, input, select, button, [tabindex='0']")]
-          .filter((one) => one.checkVisibility() && one.tabIndex >= 0).length"""
-    )
-    visited, unmarked = 0, []
-    for _ in range(wanted + 1):
+    count = page.evaluate("document.querySelectorAll('*').length")
+    unmarked = []
+    for _ in range(count):
         page.keyboard.press("Tab")
         html, outline = page.evaluate(
-            """() => [document.activeElement.outerHTML.slice(0, 80), getComputedStyle(document.activeElement).outlineStyle]"""
+            """() => { const one = document.activeElement; one.dataset.visited = "";
+              return [one === document.body ? "" : one.outerHTML.slice(0, 80), getComputedStyle(one).outlineStyle] }"""
         )
-        if html.startswith("<body"):
+        if not html:
             break
-        visited += 1
         unmarked += [html] if outline == "none" else []
+    left_out = page.evaluate(
+        """() => [...document.querySelectorAll("a[href], summary, input, select, button, [tabindex='0']")]
+          .filter((one) => one.checkVisibility() && !("visited" in one.dataset)).map((one) => one.outerHTML.slice(0, 80))"""
+    )
 
-    assert unmarked == []
-    assert visited == wanted
+    assert (unmarked, left_out, html) == ([], [], "")
 
 
 @pytest.mark.parametrize("command", PAGES)
@@ -250,6 +288,96 @@ def test_keyboard_alone_opens_and_closes_a_clause(look: Look, pages: Mapping[str
     page.locator("summary", has_text=RESET).first.focus()
     page.keyboard.press("Enter")
     assert not page.locator(f'[id="{RESET}"]').is_visible()
+
+
+def test_cell_has_a_link_of_its_own(look: Look, pages: Mapping[str, Path]) -> None:
+    """It leads to what that target did, and opens its clause for whoever is sent it."""
+    page = look(pages["html"])
+    page.locator(f'table a[href="#{HALF}@uml-5.10"]').click()
+
+    assert page.url.endswith(f"#{HALF}@uml-5.10")
+    assert in_view(page, f"{HALF}@uml-5.10")
+    assert in_view(look(pages["html"], fragment=f"#{HALF}@host"), f"{HALF}@host")
+
+
+def test_document_folds(look: Look, pages: Mapping[str, Path]) -> None:
+    """By its button, with the keyboard alone, and opens again."""
+    page = look(pages["html"])
+    button = page.locator("table.matrix button").last
+    before = shown(page)
+
+    for pressed, rows in (("Enter", [name for name in before if name != HALF]), ("Space", before)):
+        button.press(pressed)
+        assert shown(page) == rows
+
+
+FILTERS: dict[str, tuple[Callable[[Page], object], list[str]]] = {
+    "a word of an id": (lambda page: page.get_by_label("Text").fill("refused"), [REFUSED]),
+    "words of a verdict": (lambda page: page.get_by_label("Text").fill("rdhup lacks"), [RESET, REFUSED]),
+    "words of nothing": (lambda page: page.get_by_label("Text").fill("no such words"), []),
+    "level": (lambda page: page.get_by_label("Level").select_option("should"), [REFUSED]),
+    "document": (lambda page: page.get_by_label("Document").select_option(index=2), [HALF]),
+    "family": (lambda page: page.get_by_label("Family").select_option("tcp6"), [RESET]),
+    "outcome": (lambda page: page.get_by_label("ERROR", exact=True).check(), [HALF]),
+    "recorded deviation": (lambda page: page.get_by_label("FAIL, recorded").check(), [REFUSED]),
+    "differs between kernels": (lambda page: page.get_by_label("differs between kernels").check(), [RESET, HALF]),
+}
+"""What a reader does, and the clauses that are left."""
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_filter_leaves_what_fits_and_is_in_the_address(look: Look, pages: Mapping[str, Path], name: str) -> None:
+    """Rows and evidence; whoever is sent the address sees the same, and all can be shown again."""
+    act, left = FILTERS[name]
+    page = look(pages["html"])
+    everything = shown(page)
+    assert set(everything) == set(CLAUSES)
+    act(page)
+    assert set(shown(page)) == set(left)
+    assert page.locator("details.clause:visible").count() == len(left)
+    assert page.locator("output").inner_text() == f"{len(left)} of {len(CLAUSES)} clauses"
+
+    sent = look(pages["html"], fragment="#" + page.url.partition("#")[2])
+    assert shown(sent) == shown(page)
+    for control in ("input", "select"):
+        state = f"() => [...document.querySelectorAll('form {control}')].map((one) => [one.value, one.checked])"
+        assert sent.evaluate(state) == page.evaluate(state)
+
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function("(all) => document.querySelectorAll('details.clause:not([hidden])').length === all", arg=4)
+    assert shown(page) == everything
+
+
+def test_filters_are_kept_on_the_way_to_a_clause_and_back(look: Look, pages: Mapping[str, Path]) -> None:
+    """The address has both."""
+    page = look(pages["html"])
+    page.get_by_label("ERROR", exact=True).check()
+    page.locator(f'table a[href="#{HALF}@host"]').click()
+    page.wait_for_function("location.hash.includes('outcome')")
+    assert in_view(page, f"{HALF}@host")
+    assert shown(page) == [HALF]
+    assert shown(look(pages["html"], fragment="#" + page.url.partition("#")[2])) == [HALF]
+
+    page.go_back()
+    assert shown(page) == [HALF]
+
+
+def test_filters_together_leave_what_fits_all_of_them(look: Look, pages: Mapping[str, Path]) -> None:
+    """But of several outcomes, one is enough."""
+    page = look(pages["html"], fragment="#&outcome=ERROR&outcome=RECORDED&level=observed")
+    assert shown(page) == [HALF]
+
+
+def test_permalink_shows_its_clause_whatever_is_filtered(look: Look, pages: Mapping[str, Path]) -> None:
+    """A link to a cell that its own filter leaves out isn't a dead one."""
+    page = look(pages["html"], fragment=f"#{RESET}@host&outcome=ERROR")
+    assert in_view(page, f"{RESET}@host")
+
+
+@pytest.mark.parametrize("fragment", ["#", "#&", "#%", "#%zz&level=", "#nowhere", "#&level=nope&outcome=NOPE&x=%ff"])
+def test_address_of_nonsense_is_no_trouble(look: Look, pages: Mapping[str, Path], fragment: str) -> None:
+    """What it names and isn't there filters nothing."""
+    assert set(shown(look(pages["html"], fragment=fragment))) == set(CLAUSES)
 
 
 # Hostile records
