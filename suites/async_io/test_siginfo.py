@@ -258,6 +258,7 @@ def test_three_events_are_three_real_time_signals(case: Case) -> None:
 
     for data in (b"a", b"b", b"c"):
         case.deliver(data)
+        case.fence()
 
     case.at("three")
 

@@ -327,6 +327,7 @@ def test_mark_outlives_a_receiver_whose_socket_was_disarmed(case: Case) -> None:
     case.at("returned")
     case.arm(sock)
     case.deliver(b"y")
+    case.fence()
     case.at("rearmed", recv=attempt(recv, sock, 1, MSG_DONTWAIT))
     case.sleep("recv", sock, 1, name="receiver")
     case.deliver(b"z")

@@ -320,8 +320,8 @@ class Case:
     def fence(self, legs: int = LEGS) -> None:
         """Return once all packets that were on their way on this CPU have been handled.
 
-        Where the target delivers later than that (the capability `fence`), return once two looks at the pending signals,
-        QUIESCENCE_MS apart, agree. That proves nothing, and the run line says so.
+        Where the target delivers later than that (the capability `fence`), return once two looks at the pending signals agree,
+        QUIESCENCE_MS and a fence over TCP apart. That proves nothing, and the run line says so.
         """
         fence(self.lab.fence, legs)
         if self.lab.vsock_fence and isinstance(self.family, Vsock):
@@ -334,6 +334,9 @@ class Case:
         before, now = None, native.sigpending()
         while now != before:
             time.sleep(self.lab.quiescence_ms / 1000)
+            for one, other in self.lab.connections:
+                fence(one, 1, other)
+                fence(other, 1, one)
             before, now = now, native.sigpending()
 
     def at(self, moment: str, **facts: Any) -> None:

@@ -29,7 +29,7 @@ from native import (
     sockaddr_in,
     socket,
 )
-from suites.lab.families import Family, Packet, Vsock
+from suites.lab.families import FAMILIES, Family, Packet, Vsock
 from suites.lab.keeper import Keeper
 from suites.lab.links import HeldLink, SlowLink, SwitchedLink
 from suites.lab.namespace import enter_network
@@ -45,6 +45,9 @@ WORDS = {
     "affinity": "the CPU affinity",
 }
 """What the fields of a census are called where a case has changed them; the others are called what they are."""
+
+CONNECTIONS = 8
+"""Where the fence isn't sound: over how many connections of TCP it goes, so that most of several queues are passed through."""
 
 MANY = 1 << 10
 """Threads and children are counts; what is larger than this is a mask or an inode."""
@@ -73,9 +76,10 @@ class Lab:
         self._switched_link: SwitchedLink | None = None
         self._keeper: Keeper | None = None
         self.vsock_fence: tuple[int, int] | None = None
+        self.connections = [FAMILIES["tcp4"].pair() for _ in range(CONNECTIONS if quiescence_ms else 0)]
         self.ring = None if "io_uring" in lacking else Ring()
         self.aio = None if "aio" in lacking else AioContext()
-        self._own_sockets = 1  # the fence; the namespace was empty before
+        self._own_sockets = 1 + 2 * len(self.connections)  # beside the fence; the namespace was empty before
         self.capacities: dict[str, int] = {}
         self._before: Census = census()
 

@@ -47,6 +47,7 @@ def test_reset_of_an_established_connection_is_one_error_event(case: Case) -> No
     sock, peer = case.pair()
     if case.variant == "unread_data":
         send(sock, b"never read", 0)
+        case.fence()
     else:
         linger(peer, 1, 0)
     case.arm(sock)
@@ -62,6 +63,7 @@ def test_second_so_error_after_a_reset_is_zero(case: Case) -> None:
     sock, peer = case.pair()
 
     reset(peer)
+    case.fence()
     case.at("reset", first=errno_name(so_error(sock)), second=so_error(sock))
 
     case.at("afterwards", recv=attempt(recv, sock, 1, 0), send=attempt(send, sock, b"x", 0))
@@ -74,6 +76,7 @@ def test_receive_takes_the_error_of_a_reset(case: Case) -> None:
     case.arm(sock)
 
     reset(peer)
+    case.fence()
 
     case.at("reset", first=receive(case.variant, sock, 1), second=receive(case.variant, sock, 1))
 

@@ -258,10 +258,9 @@ def test_urgent_byte_waiting(case: Case) -> None:
 def test_urgent_byte_taken(case: Case) -> None:
     """Taking the byte ends the exceptional condition, and the data before and after it is one stream."""
     sock, peer = connected(case)
-    send(peer, b"ab", 0)
-    send(peer, b"u", MSG_OOB)
-    send(peer, b"cd", 0)
-    case.fence()
+    for data, flags in ((b"ab", 0), (b"u", MSG_OOB), (b"cd", 0)):
+        send(peer, data, flags)
+        case.fence()
 
     taken = attempt(recv, sock, 1, MSG_OOB)
 

@@ -94,7 +94,10 @@ def test_close_with_unread_data_does_not_linger(case: Case) -> None:
     case.fence()
     linger(sock, 1, PATIENT)
 
-    case.at("closed", close=attempt(close, sock), recv=attempt(recv, peer, 1, MSG_DONTWAIT))
+    closed = attempt(close, sock)
+    case.fence()
+
+    case.at("closed", close=closed, recv=attempt(recv, peer, 1, MSG_DONTWAIT))
 
 
 @clause("lingering.time.is_over")
