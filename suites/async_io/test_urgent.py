@@ -362,7 +362,7 @@ def test_udp_receives_as_if_msg_oob_were_not_there(case: Case) -> None:
 
 @clause("urgent.ordinary.sent")
 def test_urgent_data_is_sent_as_ordinary(case: Case) -> None:
-    """mptcp_sendmsg takes the flag away, udpv6_sendmsg and packet_snd never look at it."""
+    """udpv6_sendmsg and packet_snd never look at the flag."""
     sock, _ = case.pair()
     case.arm(sock)
 
