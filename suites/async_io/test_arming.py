@@ -297,9 +297,8 @@ def test_no_socket_is_made_with_o_async(case: Case) -> None:
     )
 
 
-@clause("arming.shut.accepted")
-def test_socket_that_is_shut_down_can_be_armed(case: Case) -> None:
-    """fasync asks for a sock, not for a connection."""
+def arm_after_shutdown(case: Case) -> None:
+    """Shut the subject of a pair down in both directions, arm it, and observe."""
     sock, _ = case.pair()
     shutdown(sock, SHUT_RDWR)
 
@@ -307,6 +306,18 @@ def test_socket_that_is_shut_down_can_be_armed(case: Case) -> None:
     result = attempt(set_async, sock, 1)
 
     case.at("armed", result=result, async_on=is_async(sock))
+
+
+@clause("arming.shut.accepted")
+def test_socket_that_is_shut_down_can_be_armed(case: Case) -> None:
+    """fasync asks for a sock, not for a connection."""
+    arm_after_shutdown(case)
+
+
+@clause("arming.shut.mptcp")
+def test_mptcp_socket_that_is_shut_down_can_be_armed(case: Case) -> None:
+    """A worker handles what the peer says of the shutdown, sooner or later."""
+    arm_after_shutdown(case)
 
 
 @clause("arming.owner.forced")
