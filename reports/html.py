@@ -106,7 +106,6 @@ def render(runs: Sequence[Run]) -> str:
         strace=strace,
         again=again,
         names=_names,
-        breakable=lambda mask: mask.replace("|", " | "),
         incomplete=_incomplete,
         cell_anchor=lambda row, stand: anchor(f"{row.id}@{stand.name}"),
         wrong=WRONG,

@@ -96,6 +96,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "anchor": anchor,
         "as_it_is": _as_it_is,
+        "breakable": _breakable,
         "command": shlex.join,
         "script": _script,
         "symbols": SYMBOLS,
@@ -111,6 +112,11 @@ def _finalize(value: Any) -> Any:
 def _as_it_is(text: str) -> Markup:
     """Text for between tags: quotes, of which sources and calls are full, mean nothing there."""
     return Markup(escape(visible(text), quote=False))
+
+
+def _breakable(text: str) -> str:
+    """A mask may be broken between its bits."""
+    return text.replace("|", " | ")
 
 
 def _script(name: str) -> tuple[Markup, str]:
