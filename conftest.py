@@ -77,7 +77,7 @@ def _control(config: pytest.Config, specification: Specification) -> None:
         families=tuple(option.family),
         as_kernel=option.as_kernel,
         run=execution.new_run_id(),
-        found=probe(),
+        found=probe(option.deadline),
     )
     argv = ["pytest", *config.invocation_params.args]
 

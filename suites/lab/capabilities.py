@@ -73,8 +73,8 @@ from suites.lab.rtnetlink import Refused
 from suites.lab.signals import ARMED, WATCHED
 from suites.lab.sock_diag import NotDestroyed, destroy
 
-PROBE_NS = 10_000_000_000
-"""How long all probes together may take, in ns."""
+DEADLINES = 2
+"""How many of a case's deadlines all probes together may take."""
 
 BURSTS, BURST = 200, 16
 """How often, and behind how many segments, the fence is tried: a target that delivers late does so in one burst of fifty."""
@@ -342,14 +342,17 @@ PROBES: dict[str, Callable[[], str]] = {
 }
 
 
-def probe() -> Found:
-    """Try every capability in a child process. Raises NamespaceError if there can be no namespace at all."""
+def probe(deadline: float) -> Found:
+    """Try every capability in a child process; `deadline` is a case's, in seconds.
+
+    Raises NamespaceError if there can be no namespace at all.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         if os.fork() == 0:  # a grandchild is init's to wait for
             try:
-                answer = json.dumps(_probe_all()).encode()
+                answer = json.dumps(_probe_all(deadline)).encode()
                 os.closerange(0, writer)
                 os.write(writer, answer)
                 os.close(writer)  # or the end of the answer would wait for all that exiting closes
@@ -368,12 +371,12 @@ def probe() -> Found:
     return Found(capabilities=found["capabilities"], sysctls=found["sysctls"])
 
 
-def _probe_all() -> object:
+def _probe_all(deadline: float) -> object:
     try:
         enter_network()
     except NamespaceError as error:
         return {"refused": str(error)}
-    deadline_start(PROBE_NS)
+    deadline_start(int(DEADLINES * deadline * 1e9))
     return {"capabilities": {name: _try(attempt) for name, attempt in PROBES.items()}, "sysctls": sysctls()}
 
 
