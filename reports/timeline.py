@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
+from reports import svg
 from reports.decode import POLL_CODES, signal_name
 from reports.lines import Case, Observed, Signal, Step
 from reports.visible import visible
@@ -232,11 +233,11 @@ def _drawn(events: Sequence[_Event], sleeps: Sequence[_Sleep]) -> Markup:
             moments += f"M{column * CELL + 3} 4V{foot}"
     width = (column + 1) * CELL
 
-    made = [_text(row) for row in rows if row.text.strip()] + [_path("c", calls), _path("m", moments)]
+    made = [_text(row) for row in rows if row.text.strip()] + [svg.path("c", calls), svg.path("m", moments)]
     for number, (sleep, row) in enumerate(zip(shown, bars, strict=True)):
         began, ended = spans.get((number, False)), spans.get((number, True))
         bar = f"M{began} {row.y + 8}H{ended or width}" if began else ""
-        made.append(_path("s", bar + (f"M{ended} {row.y + 3}v10" if ended else ""), sleep.words))
+        made.append(svg.path("s", bar + (f"M{ended} {row.y + 3}v10" if ended else ""), sleep.words))
     words = escape("; ".join(["Timeline", *(sleep.words for sleep in shown), *_told(events)]))
     return Markup(
         f'<div class="tl" tabindex="0"><svg role="img" width="{width}" height="{foot + 2}" aria-label="{words}">'
@@ -261,9 +262,3 @@ def _told(events: Iterable[_Event]) -> list[str]:
 
 def _text(row: _Row) -> str:
     return f'<text y="{row.y + 12}" textLength="{len(row.text.rstrip()) * CELL}">{escape(row.text.rstrip())}</text>'
-
-
-def _path(name: str, marks: str, title: str = "") -> str:
-    """One path for many marks; nothing for none."""
-    said = f"<title>{escape(title)}</title>" if title else ""
-    return f'<path class="{name}" d="{marks}">{said}</path>' if marks else ""
