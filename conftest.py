@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from reports.live import Live
 from reports.record import RecordError
 from reports.recording import Recording
-from suites import deviation, execution
+from suites import deviation, execution, options
 from suites.clauses import Specification, SpecificationError, load
 from suites.lab.capabilities import probe
 from suites.lab.namespace import NamespaceError, enter_user
@@ -22,25 +23,7 @@ LAST_WORDS: pytest.StashKey[tempfile.TemporaryDirectory[str]] = pytest.StashKey(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("sockwake", "sockwake: conformance of Linux socket event notification")
-    group.addoption("--record", type=Path, metavar="FILE", help="write the record (JSON Lines) to FILE")
-    group.addoption("--clause", nargs="+", default=[], metavar="ID", help="run only the cases of these clauses")
-    group.addoption(
-        "--family", nargs="+", default=[], metavar="NAME", help="run only the cases on these socket families"
-    )
-    group.addoption(
-        "--target", default="host", metavar="NAME", help="what the kernel is called in the record (default: host)"
-    )
-    group.addoption(
-        "--deadline", type=float, default=5.0, metavar="SECONDS", help="when a case that hangs is ended (default: 5)"
-    )
-    group.addoption(
-        "--repeat", type=int, default=1, metavar="N", help="execute each case N times; the first that differs counts"
-    )
-    group.addoption("--shuffle", type=int, metavar="SEED", help="execute the cases in an order that SEED decides")
-    group.addoption(
-        "--as-kernel", metavar="VERSION", help="judge as if this Linux version ran (default: the one that runs)"
-    )
+    options.add(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,9 +70,11 @@ def _control(config: pytest.Config, specification: Specification) -> None:
         yield from execution.clause_lines(settings, specification, planned)
 
     last_words = tempfile.TemporaryDirectory(prefix="sockwake-")
-    recording = Recording(option.record, head, deviation.load(option.target), Path(last_words.name))
+    live = Live(config)
+    recording = Recording(option.record, head, deviation.load(option.target), Path(last_words.name), live)
     config.stash[SETTINGS], config.stash[LAST_WORDS] = settings, last_words
     config.pluginmanager.register(recording, "sockwake-recording")
+    config.pluginmanager.register(live, "sockwake-live")
     if not config.getoption("dist", "no") or config.getoption("dist", "no") == "no":
         plugin = execution.Execution(settings, specification, "main", recording.give_up)
         config.pluginmanager.register(plugin, "sockwake-execution")

@@ -59,6 +59,7 @@ class Recording:
         self._unseen: list[tuple[str, str]] = []
         self._session: pytest.Session | None = None
         self._unwritten = ""
+        self._over = False
 
     # The lines, in their order
 
@@ -181,13 +182,13 @@ class Recording:
         }
 
     def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
-        """Count outcomes by their own names, and name them with -v only; a recorded deviation isn't news."""
+        """Count outcomes by their own names; while it runs they are named with -v only. A recorded deviation isn't news."""
         line = self._lines.get(report.nodeid)
         if line is None or report.when != "call":
             return None
-        verbose = config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) > 0
+        named = self._over or config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) > 0
         outcome = "DEVIATION" if line["deviation"] else line["outcome"]
-        return CATEGORIES[outcome], "", outcome if verbose else ""
+        return CATEGORIES[outcome], "", outcome if named else ""
 
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C: what hasn't run is MISS, and the end says why."""
@@ -196,6 +197,7 @@ class Recording:
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         """Decide the exit code from the account, not from pytest's."""
+        self._over = True
         counts = self.counts()
         if counts["MISS"] and self._reason == "finished" and (session.shouldstop or session.shouldfail):
             self._reason = "interrupted"

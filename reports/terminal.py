@@ -15,9 +15,9 @@ from typing import Literal, TextIO
 
 from reports.evidence import DIFFERS, evidence
 from reports.lines import Case
-from reports.matrix import rank_of
-from reports.pages import SYMBOLS
+from reports.matrix import RECORDED, rank_of
 from reports.results import one_line
+from reports.visible import visible
 
 NARROWEST, WIDEST = 80, 110
 """Columns of the terminal that lines are folded at."""
@@ -95,4 +95,21 @@ def said(case: Case) -> str:
     rank = rank_of(case)
     why = one_line(case.verdict or case.reason.strip().rpartition("\n")[2])
     cause = f" ({one_line(case.deviation.cause)})" if case.deviation else ""
-    return f"{SYMBOLS[rank][1]}{cause}{': ' if why else ''}{why}"
+    return f"{'FAIL, recorded' if rank == RECORDED else rank}{cause}{': ' if why else ''}{why}"
+
+
+def failure(case: Case, whole: bool = True) -> Iterator[str]:
+    """A failure in lines: the case and its verdict; the `whole` of it has expected beside observed, and how to see it again."""
+    columns = width()
+    yield f"{case.outcome}  {one_line(case.case)}"
+    if case.outcome == "ERROR" and whole:
+        for line in visible(case.reason).split("\n"):
+            yield from fold(line.strip(), columns, " " * (2 + len(line) - len(line.lstrip())))
+    else:
+        yield from fold(said(case).partition(": ")[2], columns, "  ")
+    if whole:
+        if case.outcome == "FAIL" and case.verdict and case.reason:
+            yield from fold(one_line(case.reason), columns, "  ")
+        yield from differing(case, columns, "    ")
+        clause = f"clause {one_line(case.clause)}, " if case.clause else ""
+        yield f"  {clause}run it again with: pytest '{one_line(case.case)}'"

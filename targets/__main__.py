@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from reports.__main__ import main as reports
+from reports.status import Status, wanted
 from reports.visible import visible
 from targets import matrix
 from targets.registry import TARGETS, find
@@ -118,15 +119,23 @@ def _fetch(names: list[str]) -> int:
 
 
 def _run(target: Target, record: Path, arguments: list[str], deadline: float | None) -> int:
-    """Show what pytest prints on the target as it comes, and what came of it."""
+    """Show what pytest prints on the target as it comes, on a terminal also how far it is, and then what came of it."""
+    line = Status(_write) if wanted(sys.stdout.isatty()) else None
     with Running(target, record, arguments, deadline) as running:
         try:
             while running.result is None:
-                _show(running.tick())
+                if printed := running.tick():
+                    if line:
+                        line.clear()
+                    _show(printed)
+                if line and running.result is None:
+                    line.show(lambda _: f"{target.name}: {running.state}")
                 time.sleep(TICK)
         except KeyboardInterrupt:
             running.stop()
         result = running.result
+    if line:
+        line.clear()
     assert result
     if result.problem:
         print(f"sockwake: {target.name}: {result.problem}", file=sys.stderr)
@@ -139,7 +148,11 @@ def _run(target: Target, record: Path, arguments: list[str], deadline: float | N
 
 
 def _show(printed: bytes) -> None:
-    sys.stdout.write("".join(map(visible, printed.decode(errors="replace").splitlines(keepends=True))))
+    _write("".join(map(visible, printed.decode(errors="replace").splitlines(keepends=True))))
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 

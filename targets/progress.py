@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from collections import Counter
 from pathlib import Path
 
+from reports import status
 from reports.lines import OUTCOMES
-from reports.record import LINE_LIMIT, WORDS
+from reports.record import LINE_LIMIT
 
 CHUNK = 1024 * 1024
 
@@ -23,6 +25,7 @@ class Progress:
     def __init__(self) -> None:
         self.planned: int | None = None
         self.counts: Counter[str] = Counter()
+        self._began = 0.0
         self._running: dict[str, None] = {}
         self._rest = b""
 
@@ -48,6 +51,7 @@ class Progress:
         case, planned, outcome = line.get("case"), line.get("planned"), line.get("outcome")
         if line.get("type") == "run" and isinstance(planned, list):
             self.planned = len(planned)
+            self._began = time.monotonic()
         elif line.get("type") == "start" and isinstance(case, str):
             self._running[case] = None
         elif line.get("type") == "case" and isinstance(case, str) and outcome in OUTCOMES:
@@ -56,9 +60,11 @@ class Progress:
 
     def in_words(self) -> str:
         """The account so far, "120 of 6386: 118 passed, 2 skipped"."""
-        done = sum(self.counts.values())
-        said = (f"{self.counts[name]} {WORDS[name][self.counts[name] != 1]}" for name in OUTCOMES if self.counts[name])
-        return f"{done} of {self.planned}" + (f": {', '.join(said)}" if done else "")
+        return status.in_words(self.counts, self.planned or 0)
+
+    def time_left(self) -> str:
+        """How long the rest will take, "; about 40 s left"; empty while that can't be told."""
+        return status.time_left(self.counts, self.planned or 0, time.monotonic() - self._began)
 
 
 class Tail:

@@ -100,7 +100,7 @@ class Running:
     def state(self) -> str:
         """Where it stands, in a few words."""
         if self.progress.planned is not None:
-            return self.progress.in_words()
+            return self.progress.in_words() + self.progress.time_left()
         return "collecting" if self.job.started.exists() else "booting"
 
     def tick(self) -> bytes:
