@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 
 from reports.commandline import add_records, read_records
+from reports.curves import pictures
 from reports.evidence import Evidence, evidence, folded, parameters, sameness
 from reports.evidence import Row as Fact
 from reports.lines import Case, Observed, Statement
@@ -21,6 +22,7 @@ from reports.matrix import RANKS, Row, executed, rank_of, rows, verdict
 from reports.pages import Stand, again, anchor, fill, stands, write_page
 from reports.record import Run, in_words
 from reports.strace import strace
+from reports.timeline import timeline
 
 HELP = "make one self-contained HTML page of records"
 
@@ -103,7 +105,9 @@ def render(runs: Sequence[Run]) -> str:
         heard=lambda row: list(_heard(row, places)),
         exhibits=lambda row: list(_exhibits(row, places)),
         whom=lambda exhibit: list(_whom(exhibit, places)),
+        pictures=pictures(places),
         strace=strace,
+        timeline=timeline,
         again=again,
         names=_names,
         incomplete=_incomplete,
@@ -134,12 +138,18 @@ def _heard(row: Row, places: Sequence[Stand]) -> Iterator[Heard]:
     """What each target did, those together of which the same is to be said, worst first."""
     found: dict[tuple[str | None, str], list[Stand]] = {}
     for stand, cell in zip(places, row.cells, strict=True):
-        said = list(dict.fromkeys(text for case in cell.cases for text in (case.verdict, case.reason) if text))
+        said = list(dict.fromkeys(text for case in cell.cases for text in (case.verdict, _reason(case, stand)) if text))
         more = [f"{len(said) - SAID} more, below"] if len(said) > SAID else []
         found.setdefault((cell.rank, "; ".join([cell.words, *said[:SAID], *more])), []).append(stand)
     order = [*RANKS, None]
     for (rank, words), who in sorted(found.items(), key=lambda item: order.index(item[0][0])):
         yield Heard(stands=tuple(who), rank=rank, words=words)
+
+
+def _reason(case: Case, stand: Stand) -> str:
+    """A case's reason; of a capability that is missing the name, since how that was found out stands with the target."""
+    needs, _, name = case.reason.partition(":")[0].partition(" ")
+    return f"needs {name}" if needs == "needs" and name in stand.run.head.capabilities else case.reason
 
 
 def _changes(row: Row) -> list[bool]:

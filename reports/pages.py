@@ -71,7 +71,7 @@ def write_page(path: Path, text: str) -> None:
 
 
 def anchor(name: str) -> str:
-    """A name as an id and as a link's fragment, the same in both."""
+    """A name as an id and as a link's fragment, the same in both, of characters that need no quotes."""
     return quote(visible(name), safe="@:")
 
 

@@ -261,4 +261,6 @@ def _told(events: Iterable[_Event]) -> list[str]:
 
 
 def _text(row: _Row) -> str:
-    return f'<text y="{row.y + 12}" textLength="{len(row.text.rstrip()) * CELL}">{escape(row.text.rstrip())}</text>'
+    text = row.text.strip()
+    place = f' x="{(len(row.text) - len(row.text.lstrip())) * CELL}"' if row.text[0] == " " else ""
+    return f'<text{place} y="{row.y + 12}" textLength="{len(text) * CELL}">{escape(text)}</text>'

@@ -146,7 +146,7 @@ def test_passes_with_equal_evidence_are_shown_once(tmp_path: Path) -> None:
             case_line(c, observed=observed(charge=4096)),
         )
     )
-    assert text.count('<table class="facts">') == 2
+    assert text.count("<table class=facts>") == 2
     assert "tcp4, tcp6" in text
 
 
@@ -165,7 +165,9 @@ def test_a_run_that_died_is_shown_with_what_it_lacks(tmp_path: Path) -> None:
     assert "incomplete" in text
 
 
-HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}</style></pre>\u202e\x1b[2J\x00\ud800&lt;"
+HOSTILE = (
+    "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 71371*73 }}</style></pre>\u202e\x1b[2J\x00\ud800&lt;"
+)
 
 
 def hostile(value: object) -> object:
@@ -187,8 +189,8 @@ def test_whatever_a_record_says_is_only_text(tmp_path: Path) -> None:
     assert not shown.tags & {"img", "iframe", "object", "link"}
     assert made.count("<script") == 1
     assert all(link.startswith("#") for link in shown.links)
-    assert "49" not in made.partition("error.reset.established")[2].partition("</h4>")[0]
-    assert "{{ 7*7 }}" in shown.text
+    assert "5210083" not in made
+    assert "{{ 71371*73 }}" in shown.text
     assert "\\u202e\\x1b[2J\\x00\\ud800" in shown.text
     assert not set(made) & set("\u202e\x1b\x00\ud800")
     made.encode()
@@ -285,8 +287,8 @@ def test_threads_are_told_apart_in_the_calls(tmp_path: Path) -> None:
     (run,) = runs_of(tmp_path, run_line([A]), case_line(A, observed=seen))
     assert run.cases[0].observed is not None
     assert strace(run.cases[0].observed.steps, whole=True).splitlines()[:2] == [
-        "    1 [1] socket(AF_INET, SOCK_STREAM, 0) = 9",
-        "   31 [2] setsockopt(peer, SO_LINGER) = 0",
+        " 1 [1] socket(AF_INET, SOCK_STREAM, 0) = 9",
+        "31 [2] setsockopt(peer, SO_LINGER) = 0",
     ]
 
 

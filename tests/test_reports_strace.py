@@ -15,7 +15,7 @@ def step(call: str, arguments: str, result: object = 0, errno: str | None = None
 
 def said(*steps: Step, whole: bool = True) -> list[str]:
     """The lines without their times."""
-    return [line[6:] for line in strace(steps, whole=whole).splitlines()]
+    return [line.lstrip(" 0123456789") for line in strace(steps, whole=whole).splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_all_observers_are_asked_at_one_moment_is_one_line() -> None:
     asked = [step(call, "socket, 1, 0", 1) for call in OBSERVERS]
     assert said(*asked, step("close", "9"), whole=False)[:1] == ["poll(socket, POLLIN, 0) = POLLIN"]
     assert said(*asked, step("recv", "socket, 1, 0"), whole=False)[1:] == [
-        f"… and then {', '.join(OBSERVERS[1:])}",
+        "… the other observers, 9 calls",
         "recv(socket, 1, 0) = 0",
     ]
     assert len(said(*asked)) == len(OBSERVERS)
@@ -72,7 +72,7 @@ def test_what_all_observers_are_asked_at_one_moment_is_one_line() -> None:
 def test_what_only_repeats_is_one_line() -> None:
     """Calls that alternate as well; one that comes out otherwise ends it."""
     loop = [step("send", "socket, 'x', 0", 1, t_ns=number * 1000) for number in range(100)]
-    assert strace(loop, whole=False).splitlines() == ["    0 send(socket, 'x', 0) = 1", "   99 … this 99 times more"]
+    assert strace(loop, whole=False).splitlines() == [" 0 send(socket, 'x', 0) = 1", "99 … this 99 times more"]
     pair = [step("send", "s, 'x', 0", 1), step("ioctl", "s, SIOCOUTQ, 0")] * 50
     full = step("send", "s, 'x', 0", -1, "EAGAIN")
     assert said(*pair, full, whole=False) == [
