@@ -38,7 +38,7 @@ from native import (
     writev,
 )
 from suites.catalogue import clause
-from suites.lab.calls import end_of, memory, transmit, transmit_at
+from suites.lab.calls import end_of, length_of, memory, transmit, transmit_at
 from suites.lab.case import Case, Descriptor, Plain, attempt
 from suites.lab.repair import NO_PROBE
 
@@ -306,7 +306,7 @@ def test_count_beyond_32_bits_is_no_short_datagram(case: Case) -> None:
     refused = transmit_at(case.variant, sock, memory(case), (1 << 32) + 1)
     case.fence()
 
-    case.at("refused", refused=refused, arrived=attempt(recv, peer, 128, MSG_DONTWAIT))
+    case.at("refused", refused=refused, arrived=length_of(attempt(recv, peer, 128, MSG_DONTWAIT)))
 
 
 @clause("write.count.sends_what_fits")
