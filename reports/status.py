@@ -30,7 +30,7 @@ def in_words(counts: Mapping[str, int], planned: int) -> str:
 def time_left(counts: Mapping[str, int], planned: int, seconds: float) -> str:
     """How long the rest takes if it goes on as in the `seconds` so far, "; about 40 s left"; empty while that can't be told."""
     done = sum(counts.values())
-    if not done or done * TELLING < planned:
+    if not done or done * TELLING < planned or done == planned:
         return ""
     left = seconds / done * (planned - done)
     return f"; about {left / 60:.0f} min left" if left >= 100 else f"; about {left:.0f} s left"

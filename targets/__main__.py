@@ -121,6 +121,7 @@ def _fetch(names: list[str]) -> int:
 def _run(target: Target, record: Path, arguments: list[str], deadline: float | None) -> int:
     """Show what pytest prints on the target as it comes, on a terminal also how far it is, and then what came of it."""
     line = Status(_write) if wanted(sys.stdout.isatty()) else None
+    whole = True  # a line that pytest hasn't ended isn't written over
     with Running(target, record, arguments, deadline) as running:
         try:
             while running.result is None:
@@ -128,7 +129,8 @@ def _run(target: Target, record: Path, arguments: list[str], deadline: float | N
                     if line:
                         line.clear()
                     _show(printed)
-                if line and running.result is None:
+                    whole = printed.endswith(b"\n")
+                if line and whole and running.result is None:
                     line.show(lambda _: f"{target.name}: {running.state}")
                 time.sleep(TICK)
         except KeyboardInterrupt:

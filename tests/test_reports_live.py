@@ -62,7 +62,13 @@ def test_the_line_fits_and_commands_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("done", "planned", "seconds", "words"),
-    [(0, 100, 9.0, ""), (4, 100, 9.0, ""), (10, 100, 4.0, "; about 36 s left"), (10, 100, 60.0, "; about 9 min left")],
+    [
+        (0, 100, 9.0, ""),
+        (100, 100, 9.0, ""),
+        (4, 100, 9.0, ""),
+        (10, 100, 4.0, "; about 36 s left"),
+        (10, 100, 60.0, "; about 9 min left"),
+    ],
 )
 def test_time_left_is_told_once_it_can_be(done: int, planned: int, seconds: float, words: str) -> None:
     """Not from the first few cases."""
