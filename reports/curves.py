@@ -23,8 +23,8 @@ from reports.visible import visible
 LONGEST, LARGEST, PANELS = 200, 1 << 40, 24
 """A series of more steps, or with a larger number, isn't drawn, nor are more panels."""
 
-WIDTH, HEIGHT = 360, 212
-LEFT, RIGHT, TOP, BOTTOM = 26, 58, 24, 34
+WIDTH, HEIGHT = 360, 220
+LEFT, RIGHT, TOP, BOTTOM = 26, 58, 32, 34
 """A panel and its margins, in px at full size."""
 
 PORTIONS = ((1 / 4, "¼"), (1 / 2, "½"), (2 / 3, "⅔"), (1.0, "1"), (2.0, "2"))
@@ -245,6 +245,7 @@ def _draw_space(panel: _Panel[_Space]) -> Markup:
     parts += [svg.path("a", f"M{LEFT} {TOP}V{y(0)}H{WIDTH - RIGHT}"), svg.text(LEFT - 5, y(0) + 4, "0", "e")]
     parts.append(svg.text(x(turn / 2), y(0) + 16, "filled, step by step", "m"))
     parts.append(svg.text(x((turn + steps) / 2), y(0) + 16, "drained, step by step", "m"))
+    labels = []
     for number, (space, kernels) in enumerate(spaces):
         kind = number % DASHES
         up = [(x(turn - len(space.up) + step), y(charge / space.sndbuf)) for step, (charge, _) in enumerate(space.up)]
@@ -257,9 +258,9 @@ def _draw_space(panel: _Panel[_Space]) -> Markup:
         parts.append(svg.path("x", "".join(f"M{px - 4:g} {py - 11:g}l8 8m0-8l-8 8" for px, py in up[-1:])))
         parts.append(svg.path("t", "".join(f"M{px:g} {py - 6:g}l5-9h-10z" for px, py in signals)))
         if not number or space.refused != spaces[number - 1][0].refused:
-            parts.append(svg.text(up[-1][0] - 8, up[-1][1] - 4, space.refused, "e"))
+            labels.append(svg.text(up[-1][0] - 8, up[-1][1] - 4, space.refused, "e"))
         if not number:
-            parts += [svg.text(px + 8, py - 7, "POLL_OUT") for px, py in signals[:1]]
+            labels += [svg.text(px + 8, py - 7, "POLL_OUT") for px, py in signals[:1]]
     if len(spaces) > 1:
         for number, (_, kernels) in enumerate(spaces):
             at = HEIGHT - 4 + NAMED * number
@@ -270,7 +271,7 @@ def _draw_space(panel: _Panel[_Space]) -> Markup:
         for space, kernels in spaces
     )
     return svg.image(
-        WIDTH, HEIGHT + (NAMED * len(spaces) if len(spaces) > 1 else 0), f"{panel.families}: {words}", parts
+        WIDTH, HEIGHT + (NAMED * len(spaces) if len(spaces) > 1 else 0), f"{panel.families}: {words}", [*parts, *labels]
     )
 
 

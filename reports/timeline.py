@@ -21,7 +21,7 @@ from reports.visible import visible
 CELL, LINE = 7, 16
 """The grid: the width of a character and the height of a row, in px."""
 
-COLUMNS, SLEEPERS = 120, 9
+COLUMNS, SLEEPERS = 144, 9
 """How many columns of calls are drawn at most, the last ones, and how many sleepers, the first ones."""
 
 NAME = 24
@@ -38,6 +38,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 # How native names what isn't a system call under test. A moment is from a fence to the fetch of its signals.
 _FENCE, _FETCH, _OF_CHILD = "fence", "drain_signals", "child: "
 _NO_ACTS = (_FENCE, "getsockname", "if_index")
+_QUERIES = ("SIOCOUTQ", "SIOCINQ", "SO_MEMINFO", "F_GETFL")
 
 
 class _Event(NamedTuple):
@@ -117,7 +118,7 @@ def _events(steps: Sequence[Step], observed: Observed) -> list[_Event]:
 
 def _calls(steps: Iterable[Step]) -> list[_Event]:
     """Calls as events, what is repeated as one."""
-    calls = [step for step in steps if step.call not in _NO_ACTS]
+    calls = [step for step in steps if _is_act(step)]
     names = [_named(step) for step in calls]
     made: list[_Event] = []
     at = 0
@@ -131,6 +132,12 @@ def _calls(steps: Iterable[Step]) -> list[_Event]:
         at += period * times
         made.append(_Event(calls[at - 1].t_ns, names[at - 1][0], f"{label}{TIMES}{times}" if times > 1 else label))
     return made
+
+
+def _is_act(step: Step) -> bool:
+    """Whether a call may change something: what only asks is left to the text."""
+    asks = step.call in ("ioctl", "getsockopt", "fcntl") and any(query in step.arguments for query in _QUERIES)
+    return step.call not in _NO_ACTS and not asks
 
 
 def _times(names: Sequence[tuple[str, str]], at: int, period: int) -> int:
