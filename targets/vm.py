@@ -195,12 +195,14 @@ def is_newer(version: str, than: str) -> bool:
 
 
 def emulated_parameters() -> tuple[str, ...]:
-    """What an emulated kernel is told of its TSC, which is this machine's: how fast it counts, and that it is to be trusted.
+    """What an emulated kernel is told that it would find out wrongly.
 
-    A busy host makes it measure wrongly, and doubt the TSC and turn to the HPET, each reading of which leaves the emulated code.
+    Its TSC is this machine's: how fast it counts, and that it is to be trusted. A busy host makes a kernel measure wrongly, and
+    doubt the TSC and turn to the HPET, each reading of which leaves the emulated code. And an idle CPU is to halt, as the
+    emulator has MWAIT only as a busy loop.
     """
     khz = tsc.frequency_khz()
-    return ("tsc=reliable", *((f"tsc_early_khz={khz}",) if khz else ()))
+    return ("idle=halt", "tsc=reliable", *((f"tsc_early_khz={khz}",) if khz else ()))
 
 
 def kvm_boots(kernel: Path) -> bool:
