@@ -24,16 +24,16 @@ from native import (
 from suites.catalogue import clause
 from suites.lab.calls import port_of
 from suites.lab.case import Case, Descriptor, attempt
-from suites.lab.counters import UNLISTED, TcpRow, extended, tcp_rows
+from suites.lab.counters import TcpRow, extended, tcp_row
 from suites.lab.queueing import connected, counting, knock, take_all, taken, unblock, with_sysctl
 
 COOKIES = ("SyncookiesSent", "SyncookiesRecv")
 DEFERRED = "TCPDeferAcceptDrop"
 
 
-def child_of(case: Case, listener: Descriptor) -> TcpRow:
-    """The line of what has come of the listener, behind the listener's own at the same port; UNLISTED where there is none."""
-    return next(iter(tcp_rows(case.family.name, port_of(listener))[1:]), UNLISTED)
+def child_of(case: Case, listener: Descriptor, client: Descriptor) -> TcpRow:
+    """The line of what a client's SYN has become at the listener's port: a request, a connection, or UNLISTED."""
+    return tcp_row(case.family.name, port_of(listener), port_of(client))
 
 
 @clause("handshake.connect.completes")
@@ -54,11 +54,11 @@ def test_child_is_established_before_it_has_an_inode(case: Case) -> None:
     listener = case.listener()
     sock = connected(case, listener)
 
-    child = child_of(case, listener)
+    child = child_of(case, listener, sock)
     case.at("waiting", client_state=tcp_info(sock).state, child_state=child.state, child_inode=child.inode)
     accepted = taken(case, listener)
 
-    child = child_of(case, listener)
+    child = child_of(case, listener, sock)
     case.at("accepted", child_state=child.state, own_inode=int(child.inode == fstat(accepted).ino))
 
 
@@ -100,11 +100,11 @@ def test_child_receives_and_is_closed_on_while_it_waits(case: Case) -> None:
 
     send(sock, b"hello", 0)
     case.fence()
-    child = child_of(case, listener)
+    child = child_of(case, listener, sock)
     case.at("sent", child_state=child.state, unread=child.rx_queue)
     shutdown(sock, SHUT_WR)
     case.fence()
-    child = child_of(case, listener)
+    child = child_of(case, listener, sock)
     case.at("shut", child_state=child.state, unread=child.rx_queue)
 
     case.at("accepted", child_state=tcp_info(taken(case, listener)).state)
@@ -176,7 +176,7 @@ def test_deferred_connection_is_announced_with_its_first_data(case: Case) -> Non
     counted = counting(extended, DEFERRED)
     listener, sock = deferring(case)
     unblock(listener)
-    request = child_of(case, listener)
+    request = child_of(case, listener, sock)
     states = {"client_state": tcp_info(sock).state, "request_state": request.state, "request_inode": request.inode}
     case.at("connected", **states, accept=attempt(accept4, listener, 0), **counted())
 

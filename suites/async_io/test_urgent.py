@@ -227,6 +227,7 @@ def test_urgent_byte_is_announced_before_it_comes(case: Case) -> None:
     setsockopt(sock, SOL_SOCKET, SO_RCVBUF, WINDOW)  # or it would grow with what is read (tcp_rcv_space_adjust)
     case.deliver(bytes(4 * WINDOW), MSG_DONTWAIT)
     case.deliver(b"x", MSG_OOB)
+    case.fence()
 
     case.at("waiting", oob=urgent(sock))
     recv(sock, WINDOW, 0)

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGBUS, SIGKILL, SIGSEGV
 from typing import TypedDict
 
 from native import (
@@ -78,6 +78,10 @@ DEADLINES = 2
 
 BURSTS, BURST = 200, 16
 """How often, and behind how many segments, the fence is tried: a target that delivers late does so in one burst of fifty."""
+
+
+FAULTS = {int(SIGBUS), int(SIGSEGV)}
+"""Signals that an emulator needs for itself."""
 
 
 class Capability(TypedDict):
@@ -174,6 +178,20 @@ def _siginfo() -> str:
     close(fd)
     close(peer)
     return "F_SETSIG was accepted on a socket"
+
+
+def _blocked_faults() -> str:
+    """In a process of its own, which ends with the signal blocked: where it can't be fetched it would kill who unblocks it."""
+    child = os.fork()
+    if child == 0:
+        sigprocmask(SIG_BLOCK, FAULTS)
+        for signo in FAULTS:
+            sigqueue(os.getpid(), signo, 0)
+        os._exit(len(FAULTS) - len(drain_signals(FAULTS)))
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise Refused("SIGSEGV and SIGBUS that were blocked and sent couldn't be fetched")
+    return "SIGSEGV and SIGBUS were blocked, sent and fetched"
 
 
 def _tcp_info() -> str:
@@ -313,6 +331,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "fence": _fence,
     "pty": _pty,
     "siginfo": _siginfo,
+    "blocked_faults": _blocked_faults,
     "tcp_info": _tcp_info,
     "switches": _switches,
     "io_uring": _io_uring,

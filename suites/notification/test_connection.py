@@ -116,6 +116,7 @@ def test_connection_under_way_is_neither_readable_nor_writable(case: Case) -> No
     sock = nonblocking(case)
 
     first = attempt(connect, sock, address)
+    case.fence()
 
     case.at("pending", connect=first, again=attempt(connect, sock, address))
 
@@ -248,6 +249,7 @@ def test_shutdown_of_a_connection_under_way_aborts_it(case: Case) -> None:
     case.fence()
 
     done = attempt(shutdown, sock, DIRECTIONS[case.variant])
+    case.fence()
 
     case.at("shut", shutdown=done, tcp_state=tcp_info(sock).state)
 

@@ -1,5 +1,7 @@
 """SO_LINGER with a time: close waits until all that was sent is acknowledged, and who doesn't wait."""
 
+from time import monotonic
+
 from native import (
     IPPROTO_TCP,
     MSG_DONTWAIT,
@@ -25,6 +27,9 @@ PATIENT = 600
 
 SHORT = 1
 """The shortest time there is, in s."""
+
+NOTICED = 3
+"""A time to linger that would be noticed, in s."""
 
 
 def unacknowledged(case: Case, seconds: int = PATIENT) -> tuple[Outbox, int]:
@@ -81,9 +86,14 @@ def test_close_returns_at_once_where_all_is_acknowledged(case: Case) -> None:
     """Only the end itself is to be acknowledged, which the peer's kernel does."""
     sock, peer = case.pair()
     case.arm(sock)
-    linger(peer, 1, PATIENT)
+    linger(peer, 1, NOTICED)
 
-    case.at("closed", close=attempt(close, peer), recv=attempt(recv, sock, 1, MSG_DONTWAIT))
+    began = monotonic()
+    closed = attempt(close, peer)
+    waited = int(monotonic() - began >= NOTICED)
+    case.fence()
+
+    case.at("closed", close=closed, waited=waited, recv=attempt(recv, sock, 1, MSG_DONTWAIT))
 
 
 @clause("lingering.unread.resets")
