@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log10
 from typing import Generic, NamedTuple, TypeVar
 
@@ -194,7 +195,7 @@ def write_space(stands: Sequence[Stand]) -> Picture | None:
         title="Write space",
         caption="The charge of a send buffer, as a portion of SO_SNDBUF, while it is filled packet by packet until a send is "
         "refused, and given back piece by piece. A full dot: poll reports POLLOUT. An open dot: it doesn't. A cross: the send "
-        "that was refused. A triangle: POLL_OUT was signalled.",
+        "that was refused. A triangle: POLL_OUT was signalled. Of further kernels only the dots where that changes are drawn.",
         drawing=_arranged((_title(panel), _draw_space(panel)) for panel in panels),
         clauses=clauses,
         columns=(
@@ -251,6 +252,8 @@ def _draw_space(panel: _Panel[_Space]) -> Markup:
         up = [(x(turn - len(space.up) + step), y(charge / space.sndbuf)) for step, (charge, _) in enumerate(space.up)]
         fall = [(x(turn + step), y(charge / space.sndbuf)) for step, (charge, *_) in enumerate(space.down)]
         points = [*zip(up, space.up, strict=True), *zip(fall, space.down, strict=True)]
+        if number:  # of the further kernels the line, and the dots on both sides of where room went and came back
+            points = [pair for each in pairwise(points) if each[0][1][1] != each[1][1][1] for pair in each]
         signals = [point for point, step in zip(fall, space.down, strict=True) if step[2]]
         parts.append(svg.path(f"l l{kind}", svg.line([*up, *fall]), f"{panel.families}: {kernels}"))
         parts.append(svg.path(f"d d{kind}", svg.dots(point for point, _ in points)))
