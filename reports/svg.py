@@ -11,8 +11,8 @@ from reports.visible import visible
 
 def path(name: str, marks: str, title: str = "") -> Markup:
     """One path of a class, with what it is called; nothing where it has no marks."""
-    said = f"<title>{_shown(title)}</title>" if title else ""
-    return Markup(f'<path class="{name}" d="{marks}">{said}</path>' if marks else "")
+    said = f"><title>{_shown(title)}</title></path>" if title else "/>"
+    return Markup(f'<path class="{name}" d="{marks}"{said}' if marks else "")
 
 
 def text(x: float, y: float, words: str, name: str = "") -> Markup:

@@ -195,6 +195,8 @@ class _Row:
         self.text = name
         self.used = used
         self.y = 0
+        self.calls = ""
+        self._drawn_to = 0
 
     def place(self, label: str) -> int:
         """The first column at which a label may end, with a space before it."""
@@ -203,6 +205,14 @@ class _Row:
     def put(self, column: int, label: str = "") -> None:
         """Write a label that ends at a column; without one, what follows comes after the column."""
         self.text = self.text.ljust(column - len(label)) + label
+
+    def call(self, column: int, label: str) -> None:
+        """Write a label that ends at a column, on a line of its own."""
+        self.put(column, label)
+        begin = (column - len(label)) * CELL
+        self.calls += f"m{begin - self._drawn_to} 0" if self.calls else f"M{begin} {self.y + LINE}"
+        self.calls += f"h{len(label) * CELL}"
+        self._drawn_to = column * CELL
 
 
 def _drawn(events: Sequence[_Event], sleeps: Sequence[_Sleep]) -> Markup:
@@ -220,7 +230,7 @@ def _drawn(events: Sequence[_Event], sleeps: Sequence[_Sleep]) -> Markup:
     for row in (head, case, child, told):
         row.put(column)
 
-    calls, moments = "", ""
+    moments = ""
     spans: dict[tuple[int, bool], int] = {}
     for _, number, event in _in_order(events, shown):
         column += 1
@@ -229,8 +239,7 @@ def _drawn(events: Sequence[_Event], sleeps: Sequence[_Sleep]) -> Markup:
         elif event.row:
             row = case if event.row == CASE else child
             column = max(column, row.place(event.label))
-            row.put(column, event.label)
-            calls += f"M{(column - len(event.label)) * CELL} {row.y + LINE}H{column * CELL}"
+            row.call(column, event.label)
         else:
             column = max(column, head.place(event.label), told.place(event.signals))
             head.put(column, event.label)
@@ -240,7 +249,10 @@ def _drawn(events: Sequence[_Event], sleeps: Sequence[_Sleep]) -> Markup:
             moments += f"M{column * CELL + 3} 4V{foot}"
     width = (column + 1) * CELL
 
-    made = [_text(row) for row in rows if row.text.strip()] + [svg.path("c", calls), svg.path("m", moments)]
+    made = [_text(row) for row in rows if row.text.strip()] + [
+        svg.path("c", case.calls + child.calls),
+        svg.path("m", moments),
+    ]
     for number, (sleep, row) in enumerate(zip(shown, bars, strict=True)):
         began, ended = spans.get((number, False)), spans.get((number, True))
         bar = f"M{began} {row.y + 8}H{ended or width}" if began else ""
@@ -270,4 +282,5 @@ def _told(events: Iterable[_Event]) -> list[str]:
 def _text(row: _Row) -> str:
     text = row.text.strip()
     place = f' x="{(len(row.text) - len(row.text.lstrip())) * CELL}"' if row.text[0] == " " else ""
-    return f'<text{place} y="{row.y + 12}" textLength="{len(text) * CELL}">{escape(text)}</text>'
+    length = f' textLength="{len(text) * CELL}"' if " " in text else ""
+    return f'<text{place} y="{row.y + 12}"{length}>{escape(text)}</text>'
