@@ -408,17 +408,25 @@ def _observed(line: Object) -> Observed:
         signal=_get(names, "signal", _INTEGER, None),
         pid=_get(names, "pid", _INTEGER, None),
         uid=_get(names, "uid", _INTEGER, None),
-        moments={
-            moment: {fact: _get(facts, fact, _FACT) for fact in facts} for moment, facts in _named(line, "moments")
-        },
+        moments={moment: _facts(facts) for moment, facts in _named(line, "moments")},
         signals=tuple(_signal(signal) for signal in _each(line, "signals")),
         packed=marshal.dumps([_step(step) for step in _each(line, "steps")]),
     )
 
 
+def _facts(line: Object) -> Object:
+    for fact, value in line.items():
+        if type(value) is not int and type(value) is not str:
+            _get(line, fact, _FACT)
+    return line
+
+
 def _signal(line: Object) -> Signal:
     fields = {key: _get(line, key, _INTEGER) for key in ("signo", "code", "errno", "band", "fd", "pid", "uid")}
     return Signal(at=_get(line, "at", _TEXT, ""), **fields)
+
+
+_LARGE = 2**63
 
 
 def _step(line: Object) -> tuple[Json, ...]:
@@ -427,8 +435,9 @@ def _step(line: Object) -> tuple[Json, ...]:
         type(t_ns) is type(tid) is type(result) is int
         and type(call) is type(arguments) is str
         and errno is None
-        and min(t_ns, tid, result) >= 0
-        and max(t_ns, tid, result) < 2**63
+        and 0 <= t_ns < _LARGE
+        and 0 <= tid < _LARGE
+        and 0 <= result < _LARGE
     ):
         return step  # as nearly all are: what follows says the same, key by key, and takes six times as long
     return (

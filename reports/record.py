@@ -343,7 +343,7 @@ class _NotJson(LineError):
 
 def _json(text: bytes) -> Object:
     try:
-        line = json.loads(text.decode("utf-8"), parse_constant=_refuse)
+        line = _DECODER.decode(text.decode("utf-8"))
     except UnicodeDecodeError:
         raise _NotJson("it isn't UTF-8") from None
     except (ValueError, RecursionError):
@@ -355,3 +355,6 @@ def _json(text: bytes) -> Object:
 
 def _refuse(constant: str) -> Json:
     raise ValueError(f"{constant} isn't JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)

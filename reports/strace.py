@@ -102,6 +102,8 @@ def _observed(lines: Sequence[_Line]) -> list[_Line]:
 
 def _repeated(lines: Sequence[_Line]) -> list[_Line]:
     """The lines, with those that only repeat the ones before them in one."""
+    if len({line.text for line in lines}) > len(lines) - ENOUGH:
+        return list(lines)
     made: list[_Line] = []
     number = 0
     while number < len(lines):
