@@ -72,7 +72,7 @@ def strace(steps: Sequence[Step], *, whole: bool) -> str:
     lines = []
     for step in steps:
         thread = f"[{threads[step.tid]}] " if len(threads) > 1 else ""
-        lines.append(_Line(step.t_ns, step.call, f"{thread}{step.call}({_arguments(step)}) = {_result(step)}"))
+        lines.append(_Line(step.t_ns, step.call, f"{thread}{step.call}({_arguments(step)}{_result(step)}"))
     shown = lines if whole else _repeated(_observed(lines))
     width = max((len(str(line.t_ns // 1000)) for line in shown), default=0)
     return "\n".join(f"{line.t_ns // 1000:{width}} {line.text}" for line in shown)
@@ -148,14 +148,14 @@ _SPLIT = re.compile(r"""((?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\[[^]]*\]|[^'"[]
 
 
 def _result(step: Step) -> str:
+    """How a call's line ends; who sleeps in a call has a line when it begins, too."""
     if step.errno:
-        return f"-1 {step.errno}" if isinstance(step.errno, str) else f"-1 errno {step.errno}"
+        return f") = -1 {step.errno}" if isinstance(step.errno, str) else f") = -1 errno {step.errno}"
     if step.result is None:
-        return "?"
+        return " <unfinished ...>"
     if type(step.result) is int:
-        said: str = RESULTS.get(step.call.removeprefix("child: "), str)(step.result)
-        return said
-    return say(step.result)
+        return f") = {RESULTS.get(step.call.removeprefix('child: '), str)(step.result)}"
+    return f") = {say(step.result)}"
 
 
 def _option(arguments: str) -> str:

@@ -43,7 +43,7 @@ def said(*steps: Step, whole: bool = True) -> list[str]:
         ),
         (step("setsockopt", "socket, 1, 7, 4608"), "setsockopt(socket, SOL_SOCKET, SO_SNDBUF, 4608) = 0"),
         (step("getsockopt", "socket, SO_ERROR"), "getsockopt(socket, SO_ERROR) = 0"),
-        (step("recv", "socket, 1, 0", None), "recv(socket, 1, 0) = ?"),
+        (step("recv", "socket, 1, 0", None), "recv(socket, 1, 0 <unfinished ...>"),
     ],
 )
 def test_numbers_have_the_names_that_strace_gives_them(given: Step, line: str) -> None:
