@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from reports.recording import Recording
 from suites import deviation
 from suites.clauses import SpecificationError
 
@@ -22,6 +24,15 @@ reason = "Its code is always SI_KERNEL."
 differences = ['at \\w+: expected the signals .*']
 cases = 'tcp4'
 """
+VARIES = """\
+
+[[cause]]
+name = "late"
+reason = "It delivers late."
+varies = true
+differences = ['at now: recv expected data:x, seen EAGAIN']
+"""
+LATE = "at now: recv expected data:x, seen EAGAIN"
 BAND, SIGNALS = (
     "at now: socket.poll lacks WRBAND",
     "at now: expected the signals POLL_IN of socket but saw an armed signal",
@@ -75,6 +86,63 @@ def test_what_no_cause_explains_or_differs_from_run_to_run_is_told_and_left_out(
     assert unexplained == {SIGNALS: 1, "at now: socket.poll lacks WRNORM": 1, "at now: socket.poll has ERR too": 1}
     assert unsteady == {"suites/test_a.py::test_b[raw4]": ["", BAND]}
     assert [case for case, _ in deviation.load("other")] == ["suites/test_a.py::test_b[tcp4]"]
+
+
+def test_case_of_a_cause_that_varies_keeps_all_its_verdicts(target: Path) -> None:
+    """What is in all of them needs no such cause, and a later run that shows one of them takes none away."""
+    target.write_text(CAUSES + VARIES)
+
+    steady = f"{BAND}; {SIGNALS}"
+
+    assert record(target, ran(tcp4=f"{steady}; {LATE}", udp4=LATE), ran(tcp4=steady, udp4="")) == ({}, {})
+    record(target, ran(tcp4=steady, udp4=""))
+
+    assert sorted((case.partition("[")[2], verdict) for case, verdict in deviation.load("other")) == [
+        ("tcp4]", steady),
+        ("tcp4]", f"{steady}; {LATE}"),
+        ("udp4]", ""),
+        ("udp4]", LATE),
+    ]
+
+
+def test_several_verdicts_without_a_cause_that_varies_are_refused(target: Path) -> None:
+    """A file that tolerates what nobody has explained isn't taken."""
+    cases = "cases.'suites/test_a.py::test_b' = ['tcp4']\n"
+    target.write_text(CAUSES + f"[[deviation]]\nverdict = '{BAND}'\n{cases}[[deviation]]\nverdict = ''\n{cases}")
+
+    with pytest.raises(SpecificationError, match=r"test_b.tcp4.: .* isn't in all of its verdicts, and no cause varies"):
+        deviation.load("other")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in deviation.FOLDER.glob("*.toml")))
+def test_every_recorded_deviation_counts(name: str) -> None:
+    """Shown, it is as recorded; removed from the file, what it recorded makes the run fail, and so does its absence."""
+    recorded = deviation.load(name)
+    by_case: dict[str, dict[deviation.Key, dict[str, str]]] = {}
+    for key, found in recorded.items():
+        by_case.setdefault(key[0], {})[key] = found
+
+    wrong = []
+    for key in recorded:
+        of_case = by_case[key[0]]
+        rest = {other: found for other, found in of_case.items() if other != key}
+        if exit_code(key, of_case) or not exit_code(key, rest) or not exit_code((key[0], "another verdict"), of_case):
+            wrong.append(key)
+    assert recorded
+    assert wrong == []
+
+
+def exit_code(shown: deviation.Key, recorded: dict[deviation.Key, dict[str, str]]) -> int:
+    """pytest's, of a run of one case that shows this verdict, an empty one for a PASS."""
+    case, verdict = shown
+    recording = Recording(None, lambda planned: (), recorded)
+    recording.begin([case])
+    line = {"case": case, "outcome": "FAIL" if verdict else "PASS", "verdict": verdict, "deviation": None}
+    recording.case(line)
+    session = SimpleNamespace(shouldstop=False, shouldfail=False, exitstatus=pytest.ExitCode.OK)
+    ending = recording.pytest_sessionfinish(session)  # type: ignore[arg-type]
+    next(ending)
+    return int(session.exitstatus)
 
 
 def test_proposal_keeps_causes_and_what_was_not_selected_and_drops_what_passes(target: Path) -> None:

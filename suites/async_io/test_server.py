@@ -133,7 +133,7 @@ def test_stopped_server_has_connections_queue_for_it(case: Case) -> None:
     for fd in crowd:
         unblock(fd)
         attempt(connect, fd, ADDRESS)
-    case.fence()
+        case.fence()
 
     states = [tcp_info(fd).state for fd in crowd]
     case.at("stopped", established=states.count(TCP_ESTABLISHED), connecting=states.count(TCP_SYN_SENT))
