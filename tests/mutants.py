@@ -54,7 +54,7 @@ TEXTS = (
         "-1",
     ),
     *(
-        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
         "]]>",
         "&amp;",
         "{{ 7*7 }}",

@@ -5,6 +5,7 @@ Each test's pages are watched: an error, a dialog, a window or a request for any
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -127,7 +128,10 @@ def run_of(run: str, target: str, release: str, outcomes: Sequence[str]) -> list
             changes |= {"reason": f"why it is {outcome}"}
         if outcome != "MISS":
             lines.append(case_line(case, outcome.replace("RECORDED", "FAIL"), run, **changes))
-    return [*lines, end_line(run) | {"counts": dict(Counter(line["outcome"] for line in lines if "outcome" in line))}]
+    return [
+        *lines,
+        end_line(run) | {"counts": dict(Counter(outcome.replace("RECORDED", "FAIL") for outcome in outcomes))},
+    ]
 
 
 OLD = run_of("r1", "uml-5.10", "5.10.251-uml", ["PASS", "FAIL", "PASS", "RECORDED", "PASS"])
@@ -224,7 +228,7 @@ def test_without_scripts_everything_can_be_read(look: Look, pages: Mapping[str, 
             closed.first.click()
 
     assert page.locator("details:not([open])").count() == 0
-    assert page.get_by_text(INSIDE[command]).first.is_visible()
+    assert page.get_by_text(PAGES[command].words).locator("visible=true").count()
     assert page.locator("input:visible, select:visible, button:visible").count() == 0
 
 
@@ -392,6 +396,8 @@ HOSTILE = (
     f'"\' onmouseover={RUNS} autofocus x="--><!-- ]]> {{{{ 7*7 }}}} {{% raw %}} &lt; javascript:{RUNS}'
     "\u202e\u2066\u200b\x1b[2J\x1b]0;t\x07\x00\x08\x7f\x85\ud800\ufffe\U000e0041\t\\"
 )
+HARMLESS = re.sub(r"[\0-\x1f\x7f-\uffff]|\U000e0041", "?", HOSTILE.translate(str.maketrans("<>&\"'", "()+~~")))
+"""The same without what makes it markup: as long, with slashes and dots in the same places."""
 MEGABYTE = 1_000_000
 FREE_NAMES = {"capabilities", "sysctls", "versions", "moments", "facts", "masks", "unjudged", "descriptors"}
 """Keys of a record whose values are objects with names of the suite's own choice."""
@@ -441,9 +447,9 @@ def made_of(command: str, folder: Path, suffix: str, only: Container[str] | None
 @pytest.mark.parametrize("command", PAGES)
 def test_hostile_text_is_only_text(look: Look, tmp_path: Path, command: str, only: Container[str] | None) -> None:
     """The page has the elements that it has of harmless text, nothing runs or leads elsewhere, and the text can be read."""
-    suffix = HOSTILE * (MEGABYTE // len(HOSTILE)) if only else HOSTILE
-    harmless = look(made_of(command, tmp_path / "harmless", "x", only))
-    page = look(made_of(command, tmp_path / "hostile", suffix, only))
+    times = MEGABYTE // len(HOSTILE) if only else 1
+    harmless = look(made_of(command, tmp_path / "harmless", HARMLESS * times, only))
+    page = look(made_of(command, tmp_path / "hostile", HOSTILE * times, only))
 
     assert skeleton(page) == skeleton(harmless)
     assert reaching_out(page) == []

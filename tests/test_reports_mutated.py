@@ -79,7 +79,7 @@ def is_text(text: str) -> None:
 
 def is_page(text: str) -> None:
     """The tags of a page are balanced, and an element that a record names is none of them."""
-    assert not Page(text).tags & {"img", "iframe", "form"}
+    assert not Page(text).tags & {"img", "iframe"}
 
 
 def is_ktap(text: str) -> None:
@@ -110,6 +110,7 @@ FORMS = {
     "claims": Form(("claims", "MUTANT", "WHOLE"), is_text),
     "diff": Form(("diff", "WHOLE", "MUTANT", "--html", "OUT"), is_page),
     "explain": Form(("explain", "error.reset.established", "WHOLE", "MUTANT"), is_text),
+    "handbook": Form(("handbook", "OUT", "MUTANT"), is_page),
     "html": Form(("html", "OUT", "WHOLE", "MUTANT"), is_page),
     "junit": Form(("junit", "MUTANT"), is_junit),
     "kcidb": Form(("kcidb", "MUTANT"), is_json),
@@ -194,8 +195,11 @@ def test_mutants_end_in_a_form_or_in_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ten_thousand_mutants_end_in_a_form_or_in_one_sentence(tmp_path: Path) -> None:
-    """All of them, with every command."""
-    began = time.monotonic()
-    codes = tried(range(MANY), tmp_path)
-    print(f"{MANY} mutants, {codes.total()} reports in {time.monotonic() - began:.0f} s; exit codes: {dict(codes)}")
+@pytest.mark.parametrize("first", range(0, MANY, MANY // 10))
+def test_ten_thousand_mutants_end_in_a_form_or_in_one_sentence(first: int, tmp_path: Path) -> None:
+    """All of them, with every command; says how many reports were made in which time."""
+    began = time.process_time()
+    codes = tried(range(first, first + MANY // 10), tmp_path)
+    print(
+        f"{MANY // 10} mutants, {codes.total()} reports, {time.process_time() - began:.0f} s; exit codes {dict(codes)}"
+    )
