@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from targets.cache import folder
+from targets.cache import folder, locked
 from targets.programs import run_program
-from targets.target import TargetError
+from targets.target import Say, TargetError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 CODENAMES = ("bullseye", "bookworm", "trixie", "forky", "duke", "sid", "oldstable", "stable", "testing", "unstable")
@@ -77,21 +78,23 @@ def mirror() -> str:
 
 
 class Suite:
-    """One Debian suite ("bookworm") and its packages."""
+    """One Debian suite ("bookworm") and its packages. Whoever else uses it at the same time is waited for, which `say` is told."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, say: Say) -> None:
         problem = missing()
         if problem:
             raise TargetError(problem)
         self.name = name
         self._root = folder() / "apt" / name
-        for part in ("state/lists/partial", "cache/archives/partial", "etc", "log"):
-            (self._root / part).mkdir(parents=True, exist_ok=True)
-        (self._root / "state" / "status").touch()
-        (self._root / "etc" / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {name} main\n")
         self._configuration = self._root / "etc" / "apt.conf"
-        self._configuration.write_text(CONFIGURATION.format(root=self._root))
-        self._call("apt-get", "-q", "update", "--error-on=any")
+        self._say = say
+        with self._locked():
+            for part in ("state/lists/partial", "cache/archives/partial", "etc", "log"):
+                (self._root / part).mkdir(parents=True, exist_ok=True)
+            (self._root / "state" / "status").touch()
+            (self._root / "etc" / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {name} main\n")
+            self._configuration.write_text(CONFIGURATION.format(root=self._root))
+            self._call("apt-get", "-q", "update", "--error-on=any")
 
     def newest(self, package: str) -> Package:
         """The newest version that the suite has. Raises TargetError if it has none."""
@@ -106,18 +109,24 @@ class Suite:
     def unpack(self, packages: Sequence[Package], into: Path) -> None:
         """Download and check packages, and unpack them into a folder. A download that broke off before goes on."""
         archives = self._root / "cache" / "archives"
-        for package in packages:
-            self._call("apt-get", "-q", "download", f"{package.name}={package.version}", folder=archives)
-            version = package.version.replace(":", "%3a")
-            found = [
-                path for path in archives.glob(f"{package.name}_*.deb") if f"_{unquote(version)}_" in unquote(path.name)
-            ]
-            if len(found) != 1:
-                raise TargetError(
-                    f"{archives}: apt has left no archive of {package.name} {package.version}; fetch again"
-                )
-            run_program(["dpkg-deb", "-x", str(found[0]), str(into)], f"unpacking {found[0].name}")
-            found[0].unlink()
+        with self._locked():
+            for package in packages:
+                self._call("apt-get", "-q", "download", f"{package.name}={package.version}", folder=archives)
+                version = package.version.replace(":", "%3a")
+                found = [
+                    path
+                    for path in archives.glob(f"{package.name}_*.deb")
+                    if f"_{unquote(version)}_" in unquote(path.name)
+                ]
+                if len(found) != 1:
+                    raise TargetError(
+                        f"{archives}: apt has left no archive of {package.name} {package.version}; fetch again"
+                    )
+                run_program(["dpkg-deb", "-x", str(found[0]), str(into)], f"unpacking {found[0].name}")
+                found[0].unlink()
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(f"apt-{self.name}", self._say)
 
     def _call(self, program: str, *arguments: str, folder: Path | None = None) -> str:
         return run_program(

@@ -29,13 +29,13 @@ def required(target: Target) -> Path:
 def refresh(
     name: str,
     where: str,
-    newest: Callable[[], tuple[Suite, debian.Package]],
+    newest: Callable[[Say], tuple[Suite, debian.Package]],
     fill: Callable[[Suite, debian.Package, Path], None],
     say: Say,
 ) -> None:
     """Have the image be the newest that there is `where`, unless it is; `fill` makes it of a package. Raises TargetError."""
     with cache.locked(name, say):
-        suite, package = newest()
+        suite, package = newest(say)
         present = cache.image(name)
         if present and present.name == f"{name}.{package.version}":
             say(f"{package.name} {package.version} is there, and {where} has no newer one")

@@ -34,8 +34,8 @@ class Packaged(Target):
         """Get the program from the suite's newest package."""
         images.refresh(self.name, self.suite, self._newest, self._fill, say)
 
-    def _newest(self) -> tuple[debian.Suite, debian.Package]:
-        suite = debian.Suite(self.suite)
+    def _newest(self, say: Say) -> tuple[debian.Suite, debian.Package]:
+        suite = debian.Suite(self.suite, say)
         return suite, suite.newest(self.package)
 
     def _fill(self, suite: debian.Suite, package: debian.Package, image: Path) -> None:

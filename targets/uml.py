@@ -102,8 +102,8 @@ class DebianUml(Uml):
         """Get the suite's newest kernel and modules, and its C library where this host's is too old for it."""
         images.refresh(self.name, self.suite, self._newest, self._fill, say)
 
-    def _newest(self) -> tuple[debian.Suite, debian.Package]:
-        suite = debian.Suite(self.suite)
+    def _newest(self, say: Say) -> tuple[debian.Suite, debian.Package]:
+        suite = debian.Suite(self.suite, say)
         return suite, suite.newest("user-mode-linux")
 
     def _fill(self, suite: debian.Suite, package: debian.Package, image: Path) -> None:

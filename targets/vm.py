@@ -135,8 +135,9 @@ class DebianVm(Vm):
         """Get the newest kernel of the series, with its modules."""
         images.refresh(self.name, "Debian", self._newest, self._fill, say)
 
-    def _newest(self) -> tuple[KernelSuite, debian.Package]:
-        found = [(suite, package) for suite in map(KernelSuite, self.suites) for package in suite.kernels(self.series)]
+    def _newest(self, say: Say) -> tuple[KernelSuite, debian.Package]:
+        suites = [KernelSuite(name, say) for name in self.suites]
+        found = [(suite, package) for suite in suites for package in suite.kernels(self.series)]
         if not found:
             raise TargetError(
                 f"the Debian suites {', '.join(self.suites)} have no kernel {self.series} any more; run another one "
