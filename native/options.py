@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from errno import EBADMSG
 from typing import NamedTuple
 
 from native._native import ffi, lib
 from native.constants import IPPROTO_TCP, SO_ERROR, SO_MEMINFO, SOL_SOCKET, TCP_INFO
+from native.errors import CallError
 from native.memory import buffers, room
 from native.trace import done
 
@@ -173,10 +175,12 @@ def so_error(fd: int) -> int:
 
 
 def so_meminfo(fd: int) -> SocketMemory:
-    """SO_MEMINFO: what the socket's queues are charged with; asking changes nothing."""
+    """SO_MEMINFO: what the socket's queues are charged with; asking changes nothing. Raises EBADMSG where less comes."""
     buffer = buffers.data
     size = 4 * len(SocketMemory._fields)
-    done("getsockopt", (fd, "SO_MEMINFO"), lib.sys_getsockopt(fd, SOL_SOCKET, SO_MEMINFO, buffer, size))
+    arguments = fd, "SO_MEMINFO"
+    if done("getsockopt", arguments, lib.sys_getsockopt(fd, SOL_SOCKET, SO_MEMINFO, buffer, size)) < size:
+        raise CallError("getsockopt", arguments, EBADMSG)
     return SocketMemory._make(struct.unpack("=9I", ffi.unpack(buffer, size)))
 
 

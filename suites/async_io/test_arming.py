@@ -52,11 +52,10 @@ from native import (
     set_signal,
     shutdown,
     so_error,
-    socket,
-    socketpair,
 )
 from suites.catalogue import clause
 from suites.lab.arming import arming, is_async, who
+from suites.lab.calls import made, pair_made
 from suites.lab.case import INPUT, Case, attempt
 from suites.lab.signals import ARMED
 
@@ -291,8 +290,8 @@ def test_no_socket_is_made_with_o_async(case: Case) -> None:
 
     case.at(
         "refused",
-        socket=attempt(socket, family.domain, family.type | O_ASYNC, family.protocol),
-        socketpair=attempt(socketpair, family.domain, family.type | O_ASYNC, family.protocol),
+        socket=made(case, family.domain, family.type | O_ASYNC, family.protocol),
+        socketpair=pair_made(case, family.domain, family.type | O_ASYNC, family.protocol),
         accept4=attempt(accept4, sock, O_ASYNC),
     )
 

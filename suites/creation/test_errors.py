@@ -22,7 +22,6 @@ from native import (
     SOCK_RDM,
     SOCK_SEQPACKET,
     SOCK_STREAM,
-    CallError,
     Child,
     SYS_accept4,
     SYS_socket,
@@ -38,7 +37,7 @@ from native import (
     socketpair,
 )
 from suites.catalogue import clause
-from suites.clauses import SUBJECT
+from suites.lab.calls import made, pair_made
 from suites.lab.case import Case, Plain, attempt
 from suites.lab.counters import protocol_counts, sockets_in_use
 from suites.lab.privileges import drop_capabilities, fill_table
@@ -56,15 +55,6 @@ MISMATCHES = {
     "stream_of_255": (SOCK_STREAM, 255),
 }
 PROTOCOLS = {"negative": -1, "one": 1, "two": 2, "max": 263, "unused": 1, "beyond": 200}
-
-
-def made(case: Case, domain: int, type: int, protocol: int = 0) -> Plain:
-    """What socket(2) comes to: 0 for a socket, which is the case's subject, or the errno."""
-    try:
-        case.own(socket(domain, type, protocol), SUBJECT)
-    except CallError as error:
-        return error.name
-    return 0
 
 
 def made_by(child: Child, domain: int, type: int, protocol: int = 0) -> Plain:
@@ -89,7 +79,7 @@ def test_unknown_flag_in_the_type_is_refused(case: Case) -> None:
 
     made_as = made(case, case.family.domain, type, case.family.protocol)
 
-    pair = none(attempt(socketpair, case.family.domain, type, case.family.protocol))
+    pair = pair_made(case, case.family.domain, type, case.family.protocol)
     case.at("refused", socket=made_as, socketpair=pair)
 
 

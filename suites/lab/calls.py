@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import native
 from native import MAP_ANONYMOUS, MAP_PRIVATE, MSG_DONTWAIT, PROT_READ, PROT_WRITE, mmap, munmap
+from suites.clauses import SUBJECT
 from suites.lab.case import Case, Plain, attempt
 
 PAGE = 4096
@@ -103,3 +104,22 @@ def fill_queue(sock: int) -> None:
     """
     while attempt(native.send, sock, bytes(1024), MSG_DONTWAIT) == 1024:
         pass
+
+
+def made(case: Case, domain: int, type: int, protocol: int = 0) -> Plain:
+    """What socket(2) comes to: 0 for a socket, which is the case's subject, or the errno."""
+    try:
+        case.own(native.socket(domain, type, protocol), SUBJECT)
+    except native.CallError as error:
+        return error.name
+    return 0
+
+
+def pair_made(case: Case, domain: int, type: int, protocol: int = 0) -> Plain:
+    """What socketpair(2) comes to: 0 for two sockets, which are the case's, or the errno."""
+    try:
+        for fd, role in zip(native.socketpair(domain, type, protocol), ("one", "other"), strict=True):
+            case.own(fd, role)
+    except native.CallError as error:
+        return error.name
+    return 0
