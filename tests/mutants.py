@@ -182,7 +182,10 @@ def _drop(random: Random, lines: list[Line], holder: Any, key: Any) -> None:
 
 
 def _replace(random: Random, lines: list[Line], holder: Any, key: Any) -> None:
-    holder[key] = random.choice(random.choice((TEXTS, NUMBERS, OTHERS, tuple(LITERAL))))
+    kinds: list[Sequence[Any]] = [TEXTS, NUMBERS, OTHERS, tuple(LITERAL)]
+    if random.random() < 0.7:  # of the same type, since a record that can be read goes further
+        kinds = [TEXTS] if isinstance(holder[key], str) else [NUMBERS] if isinstance(holder[key], int) else [OTHERS]
+    holder[key] = random.choice(random.choice(kinds))
 
 
 def _double(random: Random, lines: list[Line], holder: Any, key: Any) -> None:
