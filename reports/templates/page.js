@@ -47,7 +47,7 @@ function listen() {
         if (field.type !== "checkbox") field.value = value; else if (field.value === value) field.checked = true;
     filter();
   }
-  const there = anchor && (document.getElementById(anchor) ?? document.getElementById(decodeURIComponent(anchor)));
+  const there = anchor && (document.getElementById(anchor) ?? document.getElementById(new URLSearchParams("to=" + anchor).get("to")));
   if (there) {
     for (let up = there; up; up = up.parentElement) { up.hidden = false; if (up.localName === "details") up.open = true; }
     if (rest.length) there.scrollIntoView();
@@ -65,7 +65,7 @@ for (const body of bodies) {
 }
 form.hidden = false;
 form.oninput = () => { filter(); tell(""); };
-form.onreset = () => setTimeout(form.oninput);
+form.querySelector("[type=reset]").onclick = event => { event.preventDefault(); form.reset(); form.oninput(); };
 form.onsubmit = event => event.preventDefault();
 onhashchange = listen;
 filter();
