@@ -29,4 +29,5 @@ def in_words(info: Siginfo, roles: Mapping[int, str]) -> str:
         return " ".join(words[:1] if words[1:] == [SUBJECT, "armed"] else words[:2] if name == "armed" else words)
     if plain and info.code == SI_KERNEL and name != "armed":
         return name
-    return f"{name} code {info.code} band {info.band:#x}" + (f" of {role}" if info.layout == "poll" else "")
+    band = f"{info.band:#x}" if info.band < 1 << 32 else "beyond 32 bits"  # an emulator may have a descriptor there
+    return f"{name} code {info.code} band {band}" + (f" of {role}" if info.layout == "poll" else "")
