@@ -20,11 +20,12 @@ from native import (
     close,
     if_index,
     if_up,
+    sched_yield,
     sendto,
     sockaddr_ll,
     socket,
 )
-from suites.lab.rtnetlink import CREATE, REPLACE, Kind, Refused, ask, attribute, connect
+from suites.lab.rtnetlink import CREATE, REPLACE, Kind, Refused, ask, attribute, connect, route_type
 
 IFLA_IFNAME, IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 3, 18, 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 2
@@ -32,6 +33,7 @@ NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80
 NDTA_NAME, NDTA_PARMS = 1, 6
 NDTPA_IFINDEX, NDTPA_RETRANS_TIME, NDTPA_UCAST_PROBES, NDTPA_MCAST_PROBES = 1, 5, 10, 11
 TCA_KIND, TCA_OPTIONS, TCA_TBF_PARMS, TCA_TBF_BURST = 1, 2, 1, 6
+RTN_LOCAL = 2
 TC_H_ROOT, TC_LINKLAYER_ETHERNET = 0xFFFFFFFF, 1
 
 HELD, SLOW, SWITCHED, SHORT_LIVED = "held0", "slow0", "switched0", "short0"
@@ -119,6 +121,10 @@ class HeldLink:
         head = struct.pack("=BBBBI", family, length, IFA_F_NODAD if family == AF_INET6 else 0, 0, if_index(HELD))
         body = head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
         ask(self._netlink, Kind.NEWADDR, CREATE, body, f"add {host}")
+        while (
+            route_type(self._netlink, family, packed) != RTN_LOCAL
+        ):  # IPv6 puts that off to a worker (addrconf_dad_work)
+            sched_yield()
 
 
 class SlowLink:
