@@ -47,6 +47,7 @@ def full(case: Case) -> Descriptor:
     """A listener with a backlog of 0 and a connection in its queue."""
     listener = limited(case, 0)
     connected(case, listener, "first")
+    case.fence()
     return listener
 
 
