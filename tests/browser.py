@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page, Request
 
-SECONDS = 20
-"""How long the browser may take over one thing."""
+SECONDS = 60
+"""How long the browser may take over one thing, on a machine that is busy."""
 
 ACCESSIBILITY = r"""async () => {
   for (const closed of document.querySelectorAll("details:not([open])")) closed.open = true;

@@ -18,9 +18,9 @@ from tests.browser import BrowserMissing, chromium, view
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "reports" / "pictures"
-WIDTH, HEIGHT = 1200, 800
+WIDTH, HEIGHT = 1440, 900
 """A picture's size in CSS pixels, each of which is SCALE dots: sharp where the README shows it smaller than it is."""
-SCALE = 1.5
+SCALE = 1.25
 LARGEST = 150_000
 """The largest file that a clone of the repository is to carry, in bytes."""
 
@@ -50,17 +50,18 @@ def main() -> int:
 
 
 def take(text: str, clause: str) -> dict[str, bytes]:
-    """PNGs by name, of a page's text: the window from the matrix's top down, and from the clause's. Raises BrowserMissing."""
-    places = {"matrix.png": "table.matrix", "clause.png": f'details:has(> [id="{anchor(clause)}"])'}
+    """PNGs by name, of a page's text: from the filters down, with what differs between kernels, and from the clause down.
+
+    Raises BrowserMissing.
+    """
+    places = {"matrix.png": ("#&differs=1", "form"), "clause.png": (f"#{anchor(clause)}", f'[id="{anchor(clause)}"]')}
     taken = {}
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        page_file = Path(folder, "page.html")
-        page_file.write_text(text, encoding="utf-8")
-        page = view(browser, page_file, fragment=f"#{anchor(clause)}", width=WIDTH, height=HEIGHT, scale=SCALE).page
-        for name, selector in places.items():
-            page.locator(selector).first.evaluate(
-                "(one) => one.scrollIntoView({ behavior: 'instant', block: 'start' })"
-            )
+        file = Path(folder, "page.html")
+        file.write_text(text, encoding="utf-8")
+        for name, (fragment, selector) in places.items():
+            page = view(browser, file, fragment=fragment, width=WIDTH, height=HEIGHT, scale=SCALE).page
+            page.locator(selector).evaluate("(one) => (one.closest('details') ?? one).scrollIntoView()")
             taken[name] = _small(page.screenshot(animations="disabled"))
     return taken
 
