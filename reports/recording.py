@@ -60,6 +60,7 @@ class Recording:
         self._session: pytest.Session | None = None
         self._unwritten = ""
         self._over = False
+        self._unaccounted = False
 
     # The lines, in their order
 
@@ -153,6 +154,8 @@ class Recording:
         if text is None:
             if str(report.when) == "???" and report.nodeid in self._running:  # xdist's word for a crash
                 self.case(self._died(report.nodeid))
+            elif report.failed and report.nodeid not in self._planned:
+                self._unaccounted = True
             return
         line = report.sockwake_head
         if line["type"] == "start":
@@ -161,6 +164,10 @@ class Recording:
         else:
             self.case(line, text)
         del report.sockwake  # pytest keeps its reports to the end
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that can't be collected has cases that nobody has planned."""
+        self._unaccounted |= report.failed
 
     def _died(self, case: str) -> Line:
         """The line of a case whose worker is gone: its own last words, else that it died."""
@@ -206,7 +213,7 @@ class Recording:
         self._unseen = [key for key in self._deviations if key[0] in selected - seen]
         news = [line for line in self._lines.values() if line["outcome"] == "FAIL" and not line["deviation"]]
         if self._planned and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            bad = news or counts["ERROR"] or counts["MISS"] or self._unseen
+            bad = news or counts["ERROR"] or counts["MISS"] or self._unseen or self._unaccounted
             session.exitstatus = pytest.ExitCode.TESTS_FAILED if bad else pytest.ExitCode.OK
         self.finish()
         return (yield)

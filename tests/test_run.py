@@ -385,6 +385,17 @@ def test_unknown_name_is_refused_with_what_is_near(tmp_path: Path, arguments: li
     assert not (tmp_path / "record.jsonl").exists()
 
 
+@pytest.mark.parametrize("text", ["import nonsense", "def test_without_a_clause():\n    assert False"])
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_what_is_in_no_account_fails_the_run(mini: Mini, text: str, workers: str) -> None:
+    """A file that can't be collected, a test that is no case: all planned cases may have passed all the same."""
+    mini.add("whole")
+    mini.write()
+    (mini.root / "suites" / "mini" / "test_other.py").write_text(text)
+
+    assert mini.run("-n", workers).code in (1, 2)
+
+
 def test_malformed_specification_is_refused(mini: Mini) -> None:
     """Which file, which clause, which key."""
     mini.add("wrong", facts="revent = 1", more='levle = "must"')
