@@ -14,7 +14,7 @@ from typing import Any
 from suites import deviation
 from suites.catalogue import all_cases
 from suites.clauses import Specification, SpecificationError, load
-from suites.execution import lacking_observers, linux_version
+from suites.execution import lacking_observers, running_version
 from suites.judge import judge
 
 
@@ -112,8 +112,7 @@ def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]
     for line in _lines(path):
         match line.get("type"):
             case "run":
-                facts = line["kernel"]
-                kernel = linux_version(facts["release"]) if facts["implementation"] == "Linux" else None
+                kernel = running_version(line["kernel"])
                 lacking = lacking_observers(line["capabilities"])
                 planned = len(line["planned"])
                 line = line | {"specification": specification.sha256}

@@ -71,10 +71,21 @@ def new_run_id() -> str:
     return os.urandom(6).hex()
 
 
-def linux_version(release: str) -> tuple[int, ...] | None:
-    """The version in a kernel's release, (6, 12, 107); None where what runs isn't Linux or says no version."""
-    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", release)
+def linux_version(text: str) -> tuple[int, ...] | None:
+    """The version that a text begins with, (6, 12, 107); None where it begins with none."""
+    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
     return tuple(int(part or 0) for part in match.groups()) if match else None
+
+
+def running_version(kernel: Mapping[str, str]) -> tuple[int, ...] | None:
+    """Which version of Linux a kernel is, by what it calls itself; None for what isn't Linux or says no version.
+
+    Debian's releases name the interface that modules see, as in 5.10.0-32-amd64. The version, 5.10.223, stands elsewhere.
+    """
+    if kernel["implementation"] != "Linux":
+        return None
+    debian = re.search(r" Debian (\d.*)", kernel["version"])
+    return linux_version(debian[1] if debian else kernel["release"])
 
 
 def kernel_facts() -> dict[str, str]:
@@ -97,8 +108,7 @@ def judged_version(settings: Settings) -> tuple[int, ...] | None:
     """As which kernel outcomes are judged: --as-kernel, else this Linux's version, else the newest text (None)."""
     if settings.as_kernel:
         return linux_version(settings.as_kernel)
-    facts = kernel_facts()
-    return linux_version(facts["release"]) if facts["implementation"] == "Linux" else None
+    return running_version(kernel_facts())
 
 
 def lacking_observers(capabilities: Mapping[str, Any]) -> frozenset[str]:

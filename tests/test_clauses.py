@@ -8,6 +8,7 @@ import pytest
 
 from suites.catalogue import all_cases
 from suites.clauses import POLLS, SpecificationError, applies, load, select_bits
+from suites.execution import running_version
 from suites.lab.families import FAMILIES
 
 GOOD = """
@@ -151,6 +152,30 @@ def test_every_clause_compiles_for_all_its_families_and_variants() -> None:
             for variant in clause.variants or (None,):
                 for kernel in ((5, 10, 0), None):
                     assert specification.expectation(clause, family, variant, kernel)["moments"]
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "found"),
+    [
+        ("5.10.0-32-amd64", "#1 SMP Debian 5.10.223-1 (2024-08-10)", (5, 10, 223)),
+        ("6.1.0-50-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.176-1 (2026-07-02)", (6, 1, 176)),
+        ("6.12.107+deb13-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.12.107-1 (2026-08-20)", (6, 12, 107)),
+        ("7.4~rc1-amd64", "#1 SMP Debian 7.4~rc1-1~exp1 (2026-11-01)", (7, 4, 0)),
+        ("5.10.46", "#1 Wed Aug 4 20:30:21 UTC 2021", (5, 10, 46)),
+        ("7.2.0-rc3+", "#1 SMP PREEMPT_DYNAMIC root@debian Mon Jun 1 2026", (7, 2, 0)),
+        ("next", "#1 SMP", None),
+    ],
+)
+def test_a_kernel_is_judged_as_the_version_that_it_is(
+    release: str, version: str, found: tuple[int, ...] | None
+) -> None:
+    """A release of Debian's says which interface modules see, and stays while the version goes on."""
+    assert running_version({"implementation": "Linux", "release": release, "version": version}) == found
+
+
+def test_what_is_not_linux_has_no_version_of_linux() -> None:
+    """Whatever version it claims to be."""
+    assert running_version({"implementation": "gVisor", "release": "4.4.0", "version": "#1 SMP"}) is None
 
 
 def test_a_case_stands_in_the_file_that_is_named_as_its_clauses_file_is() -> None:
