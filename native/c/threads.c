@@ -149,8 +149,8 @@ static long sleeper_interrupt(struct sleeper *sleeper)
 {
     long result;
     while ((result = sleeper_await_asleep(sleeper)) == 1) {
-        if (syscall(SYS_tgkill, getpid(), sleeper->tid, DEADLINE_SIGNAL) == -1)
-            return -errno;
+        if (syscall(SYS_tgkill, getpid(), sleeper->tid, DEADLINE_SIGNAL) == -1 && errno != ESRCH)
+            return -errno; /* ESRCH: the call has ended since, and the thread with it */
         sched_yield();
     }
     return result;
