@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from reports import claims, diff, explain, handbook, html, junit, kcidb, ktap, table, tmt, totals
 from reports.output import OutputError
 from reports.record import RecordError
-from reports.visible import visible
+from reports.visible import one_line
 
 COMMANDS = {
     "claims": claims,
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (RecordError, OutputError) as error:
-        print(f"python -m reports: {visible(str(error))}", file=sys.stderr)
+        print(f"python -m reports: {one_line(str(error))}", file=sys.stderr)
         return 2
     return code
 

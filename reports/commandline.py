@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reports.record import Run, read
-from reports.visible import visible
+from reports.visible import one_line
 
 
 def add_records(parser: argparse.ArgumentParser) -> None:
@@ -28,5 +28,5 @@ def read_files(paths: Iterable[Path]) -> list[Run]:
     runs = read(paths)
     for run in runs:
         for warning in run.warnings:
-            print(visible(f"warning: {run.path}: run {run.head.run}: {warning}"), file=sys.stderr)
+            print(one_line(f"warning: {run.path}: run {run.head.run}: {warning}"), file=sys.stderr)
     return runs

@@ -431,7 +431,11 @@ def case_times(stands: Sequence[Stand]) -> Picture | None:
     rows = []
     for stand in stands:
         timed = sorted(
-            ((case.duration_ns, case.case, case.clause or "") for case in stand.run.cases if case.duration_ns),
+            (
+                (case.duration_ns, case.case, case.clause or "")
+                for case in stand.run.cases
+                if case.duration_ns and case.duration_ns > 0
+            ),
             reverse=True,
         )
         if timed:

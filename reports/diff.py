@@ -25,8 +25,8 @@ from reports.lines import Case, Clause, Head
 from reports.matrix import RECORDED, executed, rank_of
 from reports.pages import fill, write_page
 from reports.record import RecordError, Run
-from reports.results import one_line
 from reports.terminal import Paint, Style, coloured, facts, fold, said, width
+from reports.visible import one_line
 
 HELP = "compare two runs case by case: what broke, what was mended, and what else differs between them"
 

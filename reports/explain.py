@@ -16,9 +16,8 @@ from reports.evidence import MEASURED, evidence, parameters
 from reports.lines import Case, Clause, Statement
 from reports.matrix import RANKS, Row, labels, ordered, rank_of, rows
 from reports.record import RecordError, Run
-from reports.results import one_line
 from reports.terminal import Paint, Style, coloured, differing, facts, fold, said, width
-from reports.visible import visible
+from reports.visible import one_line, visible
 
 HELP = "print what a clause says, the case that drives it, and what each kernel did"
 

@@ -14,8 +14,9 @@ from xml.etree.ElementTree import Element, SubElement
 from reports.commandline import read_records
 from reports.matrix import RECORDED
 from reports.record import Run
-from reports.results import VANISHED, Result, groups, names, one_line, put
+from reports.results import VANISHED, Result, groups, names, put
 from reports.results import configure as configure_form
+from reports.visible import one_line
 
 HELP = "make JUnit XML of records, for Jenkins and its like"
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from reports.commandline import read_records
 from reports.record import RecordError, Run
-from reports.results import Group, Result, groups, one_line, put
+from reports.results import Group, Result, groups, put
 from reports.results import configure as configure_form
-from reports.visible import visible
+from reports.visible import one_line, visible
 
 HELP = "make KCIDB data of records, for KernelCI"
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from reports.commandline import read_records
 from reports.matrix import RECORDED
 from reports.record import Run, in_words
-from reports.results import VANISHED, Group, Result, groups, names, one_line, put, worst
+from reports.results import VANISHED, Group, Result, groups, names, put, worst
 from reports.results import configure as configure_form
+from reports.visible import one_line
 
 HELP = "make KTAP of records, for kselftest-style runners and LAVA"
 

@@ -19,7 +19,7 @@ from reports.lines import Case, Clause
 from reports.matrix import RECORDED, rank_of, rows
 from reports.output import write_text
 from reports.record import Run
-from reports.visible import visible
+from reports.visible import one_line, visible
 
 VANISHED = "VANISHED"
 """How a case counts whose recorded deviation is no longer seen: it fails the run, until the record of it is removed."""
@@ -97,11 +97,6 @@ def groups(run: Run) -> list[Group]:
 def worst(ranks: Iterator[str]) -> str:
     """The rank that stands for several."""
     return min(ranks, key=RANKS.index)
-
-
-def one_line(text: str) -> str:
-    """Text of a record as a single line: visible, with its line ends and tabs spelled out too."""
-    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _result(case: Case, vanished: str | None) -> Result:

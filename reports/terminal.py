@@ -16,8 +16,7 @@ from typing import Literal, TextIO
 from reports.evidence import DIFFERS, evidence
 from reports.lines import Case
 from reports.matrix import RECORDED, rank_of
-from reports.results import one_line
-from reports.visible import visible
+from reports.visible import one_line, visible
 
 NARROWEST, WIDEST = 80, 110
 """Columns of the terminal that lines are folded at."""

@@ -14,8 +14,9 @@ from typing import Any
 from reports.commandline import read_records
 from reports.matrix import RECORDED, verdict
 from reports.record import Run, in_words
-from reports.results import VANISHED, Group, Result, groups, names, one_line, put, worst
+from reports.results import VANISHED, Group, Result, groups, names, put, worst
 from reports.results import configure as configure_form
+from reports.visible import one_line
 
 HELP = "make tmt's custom results of records"
 

@@ -30,5 +30,10 @@ def visible(text: str, limit: int = LIMIT) -> str:
     return data[:limit].decode(errors="ignore") + f" … [cut off here: {len(data) - limit} bytes more]"
 
 
+def one_line(text: str) -> str:
+    """Text of a record as a single line: visible, with its line ends and tabs spelled out too."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def _escape(match: re.Match[str]) -> str:
     return match[0].encode("ascii", "backslashreplace").decode() if match[0] > "\x7f" else f"\\x{ord(match[0]):02x}"
