@@ -9,7 +9,9 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TMPDIR=/dev/shm LANG=C.UTF-
 tag=$1 script=$2 root=/run/root
 shift 2
 modprobe -q -a "$@" # a kernel may have one built in
-echo >/proc/sys/kernel/modprobe # sockets of protocols that don't exist have the kernel ask for modules, a second for each
+if [ -e /proc/sys/kernel/modprobe ]; then
+    echo >/proc/sys/kernel/modprobe # a socket of a protocol that doesn't exist has the kernel ask for modules, a second for each
+fi
 mkdir "$root"
 busybox mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,msize=512000,cache=loose "$tag" "$root"
 for part in /dev /proc /sys "${script%/*}"; do

@@ -89,7 +89,7 @@ def test_emulated_kernel_measures_by_itself_where_the_host_forbids(monkeypatch: 
 
     monkeypatch.setattr("mmap.mmap", forbidden)
 
-    assert vm.emulated_parameters() == ("idle=halt", "tsc=reliable")
+    assert vm.emulated_parameters() == ("idle=halt", "mitigations=off", "tsc=reliable")
 
 
 def test_missing_programs_are_all_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
