@@ -98,8 +98,9 @@ def configuration(job: Job, script: Path) -> dict[str, object]:
 TARGETS = (
     GVisor(
         name="gvisor",
+        workers=8,
         what="gVisor, another implementation of Linux's interface (Debian trixie's runsc)",
-        memory=1024,
+        memory=1536,
         deadline=3600.0,
         suite="trixie",
         package="runsc",

@@ -16,9 +16,6 @@ from targets import images, processes
 from targets.packaged import Packaged
 from targets.target import Job, UsageError
 
-PARALLEL = ("-n", "--numprocesses", "--dist", "--tx", "-d")
-"""pytest-xdist's options that make workers."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class QemuUser(Packaged):
@@ -27,9 +24,8 @@ class QemuUser(Packaged):
     def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
         """Execute the script here, with the emulator in front of Python. Raises UsageError where workers are asked for."""
         image = images.required(self)
-        for argument in job.arguments:
-            if argument.partition("=")[0] in PARALLEL or (argument[:2] == "-n" and argument[2:].isalnum()):
-                raise UsageError(f"{self.name}: the workers of {argument} would run without emulation; leave it out")
+        if job.parallel:
+            raise UsageError(f"{self.name}: the workers of {job.parallel} would run without emulation; leave it out")
         python = job.scratch / "python"
         python.write_text(f'#!/bin/sh\nexec {shlex.join([str(self.executable(image)), sys.executable])} "$@"\n')
         python.chmod(0o755)

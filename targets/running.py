@@ -67,7 +67,9 @@ class Running:
         shared, scratch = Path(self._folder.name, "shared"), Path(self._folder.name, "scratch")
         shared.mkdir()
         scratch.mkdir()
-        self.job = Job(target=target.name, folder=shared, scratch=scratch, arguments=tuple(arguments))
+        self.job = Job(
+            target=target.name, folder=shared, scratch=scratch, arguments=tuple(arguments), workers=target.workers
+        )
         self._cases = Tail(self.job.record)
         self._output = Tail(self.job.output)
         now = time.monotonic()

@@ -7,6 +7,7 @@ stands in that folder. Owns the folder's layout and the script. How a run is wat
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -38,13 +39,15 @@ class Job:
     `scratch` is a folder of this side for what an emulator needs; both go when the run is over. The shared folder's files, as
     this side sees them: `script` is executed by the target; `started` appears when it begins, `record` and `output` (what
     pytest prints) grow, and `status` holds pytest's exit code at the end. Only the script comes from this side. All else is
-    the target's word, to be checked like anything that comes from elsewhere.
+    the target's word, to be checked like anything that comes from elsewhere. `workers` is how many of pytest's workers share
+    a whole run, unless the arguments say it.
     """
 
     target: str
     folder: Path
     scratch: Path
     arguments: tuple[str, ...]
+    workers: int = 0
 
     @property
     def script(self) -> Path:
@@ -72,6 +75,11 @@ class Job:
         named = any((ROOT / argument.partition("::")[0]).exists() for argument in self.arguments if argument[:1] != "-")
         return () if named else ("suites",)
 
+    @property
+    def parallel(self) -> str | None:
+        """The argument that asks for workers of pytest's, if one does."""
+        return next((argument for argument in self.arguments if _PARALLEL.match(argument)), None)
+
     def write_script(self, folder: Path | None = None, python: str = sys.executable, root: Path = ROOT) -> Path:
         """Write the script; returns its path as the target sees it.
 
@@ -79,7 +87,10 @@ class Job:
         """
         folder = folder or self.folder
         pytest = [python, "-m", "pytest", "-p", "no:cacheprovider", "--target", self.target]
-        command = shlex.join([*pytest, "--record", str(folder / self.record.name), *self.paths, *self.arguments])
+        whole = self.paths and not any(argument.partition("=")[0] == "--clause" for argument in self.arguments)
+        workers = ["-n", str(self.workers)] if self.workers and whole and not self.parallel else []
+        record = str(folder / self.record.name)
+        command = shlex.join([*pytest, "--record", record, *workers, *self.paths, *self.arguments])
         shared = shlex.quote(str(folder))
         self.script.write_text(
             f"cd {shlex.quote(str(root))} || exit\n"
@@ -91,19 +102,24 @@ class Job:
         return folder / self.script.name
 
 
+_PARALLEL = re.compile(r"(-n|--numprocesses|--dist|--tx|-d)(=|$)|-n\w+$")
+"""pytest-xdist's options that make workers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target(ABC):
     """A place where the suites run.
 
     `what` says what it is in one phrase. `cpus` and `memory` (in MB) are what a run takes of this machine, so that a matrix
-    starts no more than fit. `boot` and `deadline` are seconds: a run whose script hasn't begun after `boot`, or that hasn't
-    ended `deadline` after its start, is ended.
+    starts no more than fit. `workers` of pytest's share a whole run, where waiting is most of it. `boot` and `deadline` are
+    seconds: a run whose script hasn't begun after `boot`, or that hasn't ended `deadline` after its start, is ended.
     """
 
     name: str
     what: str
     cpus: int = 1
     memory: int = 256
+    workers: int = 0
     boot: float = 60.0
     deadline: float = 900.0
 
