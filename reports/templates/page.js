@@ -27,7 +27,7 @@ function filter() {
     const folded = body.querySelector("button").getAttribute("aria-expanded") === "false", inside = [...body.rows].slice(1);
     const left = inside.filter(row => !row.dataset.out).length;
     for (const row of inside) row.hidden = folded || row.dataset.out === "1";
-    body.querySelector("small").textContent = left === inside.length ? `${left} clauses` : `${left} of ${inside.length} clauses`;
+    body.querySelector("small").textContent = `${left === inside.length ? "" : `${left} of `}${inside.length} ${inside.length === 1 ? "clause" : "clauses"}`;
     body.hidden = sections[place].hidden = !left;
   });
   form.querySelector("output").textContent = `${shown} of ${rows.length} clauses`;
