@@ -97,6 +97,7 @@ def test_client_that_reads_nothing_holds_up_nobody(case: Case) -> None:
     greedy = client(case, "greedy")
     with trace.paused():
         sent = overfill(server, greedy)
+    case.fence()
 
     other = served(client(case, "other"), b"others")
     standing = server.ask()
@@ -120,6 +121,7 @@ def test_reset_ends_the_task_of_its_client_and_no_other(case: Case) -> None:
     for fd in (idle, greedy):
         linger(fd, 1, 0)
         close(fd)
+    case.fence()
 
     case.at("reset", other=served(other, b"after"), clients=server.ask().clients)
 
