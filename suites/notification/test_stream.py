@@ -379,7 +379,7 @@ def test_mptcp_end_after_our_own_is_a_hangup(case: Case) -> None:
 
 @clause("stream.mptcp.reset_is_an_error")
 def test_mptcp_reset_is_an_error_event(case: Case) -> None:
-    """A close with linger 0 resets MPTCP's connection with its last subflow."""
+    """mptcp_do_fastclose resets the connection with each of its subflows."""
     sock, peer = case.pair()
     case.arm(sock)
 
