@@ -79,9 +79,10 @@ def ordered(runs: Sequence[Run]) -> list[Run]:
     """The runs, oldest kernel first; what isn't Linux comes last, and equals stay in the order in which they are named."""
 
     def age(run: Run) -> tuple[bool, list[int]]:
-        return run.head.kernel.implementation != "Linux", [
-            int(part) for part in re.findall(r"\d{1,9}", run.head.kernel.release)
-        ]
+        kernel = run.head.kernel
+        debian = re.search(r"Debian (\S+)", kernel.version)  # whose release is 5.10.0 whatever stable release it is
+        said = debian[1] if debian else kernel.release
+        return kernel.implementation != "Linux", [int(part) for part in re.findall(r"\d{1,9}", said)]
 
     return sorted(runs, key=age)
 

@@ -98,6 +98,7 @@ def _environment() -> Environment:
         "as_it_is": _as_it_is,
         "breakable": _breakable,
         "command": shlex.join,
+        "dotted": _dotted,
         "script": _script,
         "symbols": SYMBOLS,
     }
@@ -107,6 +108,11 @@ def _environment() -> Environment:
 def _finalize(value: Any) -> Any:
     """What every expression of a template passes through; what is markup already has passed before."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _dotted(name: str) -> Markup:
+    """A clause's id, which may be broken after its dots."""
+    return Markup(".<wbr>").join(visible(name).split("."))
 
 
 def _as_it_is(text: str) -> Markup:

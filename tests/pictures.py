@@ -28,7 +28,7 @@ LARGEST = 150_000
 def main() -> int:
     """Take both pictures, and say how large they are; 1 where one is too large, 2 where there is nothing to take them of."""
     parser = argparse.ArgumentParser(prog="python -m tests.pictures", description=__doc__)
-    parser.add_argument("--clause", default="reset.refused.is_an_error", metavar="ID", help="default: %(default)s")
+    parser.add_argument("--clause", default="stream.segment.signals", metavar="ID", help="default: %(default)s")
     parser.add_argument("records", nargs="*", type=Path, metavar="FILE", help="default: those in reports/out")
     options = parser.parse_args()
     records = options.records or sorted((ROOT / "reports" / "out").glob("*.jsonl"))
