@@ -100,7 +100,10 @@ def executed(run: Run) -> int:
 
 
 def verdict(run: Run) -> Verdict:
-    """What a run says of its kernel. A failure outweighs what is undecided, and that outweighs recorded deviations."""
+    """What a run says of its kernel. A failure outweighs what is undecided, and that outweighs recorded deviations.
+
+    A run that didn't come to its end isn't conformant, whatever it has seen.
+    """
     ranks = Counter(map(rank_of, run.cases))
     undecided = ranks["ERROR"] + ranks["MISS"]
     vanished = len(run.end.vanished) if run.end else 0
@@ -110,6 +113,8 @@ def verdict(run: Run) -> Verdict:
         return Verdict(
             kind="open", words=f"undecided ({undecided} {'case' if undecided == 1 else 'cases'} without a result)"
         )
+    if not run.end or run.end.reason != "finished":
+        return Verdict(kind="open", words="undecided (the run didn't come to its end)")
     if not executed(run):
         return Verdict(kind="open", words="undecided (no case was executed)")
     if vanished:

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,19 @@ def test_the_verdict_follows_the_worst_news(tmp_path: Path, outcomes: list[str],
         case_line(case, "FAIL", deviation=DEVIATION) if outcome == "RECORDED" else case_line(case, outcome)
         for case, outcome in zip((A, B), outcomes, strict=True)
     ]
-    (run,) = runs_of(tmp_path, run_line([A, B]), *lines)
+    counts = Counter("FAIL" if outcome == "RECORDED" else outcome for outcome in outcomes)
+    (run,) = runs_of(tmp_path, run_line([A, B]), *lines, end_line(**counts))
     assert verdict(run).words == words
+
+
+@pytest.mark.parametrize("reason", ["interrupted", "died", "deadline", None])
+def test_run_without_its_end_is_not_scored(tmp_path: Path, reason: str | None) -> None:
+    """All that it executed may have passed: its column is hatched, and its verdict open."""
+    end = [end_line(PASS=1) | {"reason": reason}] if reason else []
+    lines = [run_line([A]), clause_line(), case_line(A), *end]
+    (run,) = runs_of(tmp_path, *lines)
+    assert verdict(run).words == "undecided (the run didn't come to its end)"
+    assert "<col class=incomplete>" in render([run])
 
 
 def test_deviation_that_is_no_longer_seen_is_news(tmp_path: Path) -> None:
