@@ -78,8 +78,9 @@ def test_the_verdict_follows_the_worst_news(tmp_path: Path, outcomes: list[str],
         case_line(case, "FAIL", deviation=DEVIATION) if outcome == "RECORDED" else case_line(case, outcome)
         for case, outcome in zip((A, B), outcomes, strict=True)
     ]
-    counts = Counter("FAIL" if outcome == "RECORDED" else outcome for outcome in outcomes)
-    (run,) = runs_of(tmp_path, run_line([A, B]), *lines, end_line(**counts))
+    end = end_line()
+    end["counts"] |= Counter("FAIL" if outcome == "RECORDED" else outcome for outcome in outcomes)
+    (run,) = runs_of(tmp_path, run_line([A, B]), *lines, end)
     assert verdict(run).words == words
 
 
