@@ -170,9 +170,9 @@ def test_passes_with_equal_evidence_are_shown_once(tmp_path: Path) -> None:
 
 def test_a_clause_is_closed_only_if_all_passed(tmp_path: Path) -> None:
     """What needs a look is open without a script."""
-    assert '<details class=clause>' in render(runs_of(tmp_path, run_line([A]), clause_line(), case_line(A)))
+    assert "<details class=clause>" in render(runs_of(tmp_path, run_line([A]), clause_line(), case_line(A)))
     failed = render(runs_of(tmp_path, run_line([A]), clause_line(), case_line(A, "FAIL")))
-    assert '<details class=clause open>' in failed
+    assert "<details class=clause open>" in failed
 
 
 def test_a_run_that_died_is_shown_with_what_it_lacks(tmp_path: Path) -> None:
