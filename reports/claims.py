@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from reports.commandline import add_records, read_records
 from reports.lines import Statement
-from reports.matrix import Row, rows
+from reports.matrix import Row, rows, statements
 from reports.record import Run
 from reports.visible import visible
 
@@ -50,8 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def account(runs: Sequence[Run], prefix: str) -> Iterator[str]:
     """The account line by line: statements by document, under each its clauses with a cell for each run, sums last."""
-    statements = {name: statement for one in runs for name, statement in one.statements.items()}
-    chosen = [statement for statement in statements.values() if statement.id.rpartition(":")[0] == prefix]
+    chosen = [statement for statement in statements(runs).values() if statement.id.rpartition(":")[0] == prefix]
     if not chosen:
         yield "the records have no such statements: they were made by an older suite"
         return

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from reports import svg
 from reports.lines import Case, Json
+from reports.matrix import together
 from reports.pages import Stand
 from reports.visible import visible
 
@@ -92,16 +93,19 @@ def _panels(stands: Sequence[Stand], read: Callable[[Case], T | None]) -> tuple[
                 clauses[case.clause] = None
     alike: dict[tuple[tuple[tuple[T, ...], tuple[int, ...]], ...], list[str]] = {}
     for family, runs in found.items():
-        groups: dict[tuple[T, ...], list[int]] = {}
-        for number, shown in runs.items():
-            groups.setdefault(tuple(shown), []).append(number)
-        alike.setdefault(tuple((shown, tuple(numbers)) for shown, numbers in groups.items()), []).append(family)
+        groups = together({number: tuple(shown) for number, shown in runs.items()})
+        alike.setdefault(tuple((shown, tuple(numbers)) for shown, numbers in groups), []).append(family)
     names = _kernel_names(stands)
     panels = [
-        _Panel(", ".join(families), tuple(_Group(shown, _together(numbers, names)) for shown, numbers in groups))
+        _Panel(", ".join(families), tuple(_Group(shown, _in_short(numbers, names)) for shown, numbers in groups))
         for groups, families in list(alike.items())[:PANELS]
     ]
     return panels, tuple(clauses)
+
+
+def _apart(panels: Iterable[_Panel[T]]) -> list[_Panel[T]]:
+    """A panel for each group, where several can't be drawn over each other."""
+    return [_Panel(panel.families, (group,)) for panel in panels for group in panel.groups]
 
 
 def _kernel_names(stands: Sequence[Stand]) -> dict[int, str]:
@@ -117,7 +121,7 @@ def _kernel_names(stands: Sequence[Stand]) -> dict[int, str]:
     }
 
 
-def _together(numbers: Sequence[int], names: Mapping[int, str]) -> str:
+def _in_short(numbers: Sequence[int], names: Mapping[int, str]) -> str:
     """Several kernels, "5.10 to 7.2" where none of those between is missing."""
     if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
         return f"{names[numbers[0]]} to {names[numbers[-1]]}"
@@ -309,7 +313,7 @@ def accept_queue(stands: Sequence[Stand]) -> Picture | None:
     panels, clauses = _panels(stands, _queue)
     if not panels:
         return None
-    apart = [_Panel(panel.families, (group,)) for panel in panels for group in panel.groups]
+    apart = _apart(panels)
     return Picture(
         title="The accept queue",
         caption="Connections that were offered one after the other while nobody accepted. A full dot: connected, and later "
@@ -379,7 +383,7 @@ def signal_queue(stands: Sequence[Stand]) -> Picture | None:
     panels, clauses = _panels(stands, _signals)
     if not panels:
         return None
-    apart = [_Panel(panel.families, (group,)) for panel in panels for group in panel.groups]
+    apart = _apart(panels)
     return Picture(
         title="The signal queue",
         caption="Events on an armed socket while nobody fetched signals, against the signals that were then fetched, where "

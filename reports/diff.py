@@ -451,9 +451,7 @@ def told(compared: Sequence[Comparison], alone: Sequence[str], columns: int, pai
 def _heading(each: Comparison, columns: int, paint: Paint) -> Iterator[str]:
     for letter, one in (("A", each.before), ("B", each.now)):
         head = one.head
-        ended = (
-            "" if one.end and one.end.reason == "finished" else f", {one.end.reason if one.end else 'without an end'}"
-        )
+        ended = "" if one.finished else f", {one.end.reason if one.end else 'without an end'}"
         what = f"{head.target} · {head.kernel.implementation} {head.kernel.release} {head.kernel.machine}"
         ran = f"{executed(one)} executed of {len(head.planned)} planned{ended}; began {head.started}"
         yield from (paint(line, "bold") for line in fold(one_line(what), columns, f"{letter}  "))

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from reports.evidence import parameters, say
 from reports.lines import Case, Clause, Expected, Json, Observed
-from reports.matrix import Row, rows
+from reports.matrix import Row, rows, together
 from reports.record import Run
-from reports.states import AS_POLL, AS_SELECT, Told, departing, is_state, mask_word, named, sets_word, together, told
+from reports.states import AS_POLL, AS_SELECT, Told, departing, is_state, mask_word, sets_word, told
 
 SLEEPER = "sleeper"
 """The role whose facts say what each sleeping call came to."""
@@ -140,7 +140,7 @@ def _all_signals(showing: Showing) -> tuple[Told, ...]:
 
 
 def _showing(case: Case, observed: Observed) -> Showing:
-    roles = named(observed)
+    roles = observed.roles
     signals: dict[str, list[Told]] = {moment: [] for moment in observed.moments}
     for signal in observed.signals:
         signals.setdefault(signal.at, []).append(told(signal, observed, roles))

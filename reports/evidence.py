@@ -12,7 +12,7 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import groupby, zip_longest
+from itertools import zip_longest
 from typing import NamedTuple
 
 from reports.decode import poll_mask, select_sets, si_code, signal_name, signal_number
@@ -47,10 +47,6 @@ class Evidence:
 
     rows: tuple[Row, ...]
     unjudged: tuple[tuple[str, str], ...]
-
-    def by_moment(self) -> list[tuple[str, list[Row]]]:
-        """The rows of each moment, in order."""
-        return [(moment, list(rows)) for moment, rows in groupby(self.rows, key=lambda row: row.moment)]
 
 
 def sameness(case: Case) -> Hashable:
@@ -232,7 +228,7 @@ def _paired(wanted: Sequence[_Siginfo], seen: Sequence[_Siginfo]) -> Iterator[tu
 
 def _named(signal: _Siginfo, observed: Observed) -> _Siginfo:
     """A siginfo with the names that its numbers had in an observation."""
-    roles = {number: role for role, number in observed.descriptors.items()}
+    roles = observed.roles
     return signal._replace(
         signo="armed" if signal.signo == observed.signal else signal.signo,
         fd=roles.get(signal.fd, signal.fd) if isinstance(signal.fd, int) and signal.fd else signal.fd,

@@ -14,7 +14,7 @@ from pathlib import Path
 from reports.commandline import read_files
 from reports.evidence import MEASURED, evidence, parameters
 from reports.lines import Case, Clause, Statement
-from reports.matrix import RANKS, Row, labels, ordered, rank_of, rows
+from reports.matrix import RANKS, Row, labels, ordered, rank_of, rows, statements
 from reports.record import RecordError, Run
 from reports.terminal import Paint, Style, coloured, differing, facts, fold, said, width
 from reports.visible import one_line, visible
@@ -51,8 +51,7 @@ def account(name: str, runs: Sequence[Run], columns: int, paint: Paint) -> Itera
         raise RecordError(f"there is no clause {name!r} in the records; {hint}")
     row = matrix[name]
     if row.clause:
-        statements = {key: statement for one in placed for key, statement in one.statements.items()}
-        yield from _clause(row.clause, row.differs, statements, columns, paint)
+        yield from _clause(row.clause, row.differs, statements(placed), columns, paint)
     else:
         yield from (*fold(one_line(name), columns), "no record describes this clause")
     yield from ("", paint("What each kernel did", "bold"))

@@ -36,7 +36,6 @@ from reports.states import (
     is_state,
     kernels,
     mask_word,
-    named,
     sets_word,
     states,
 )
@@ -348,7 +347,7 @@ def _siginfos(runs: Sequence[Run], words: _Words) -> list[tuple[Siginfo, int, st
         for case in one.cases:
             if not (case.observed and case.observed.signals):
                 continue
-            roles = named(case.observed)
+            roles = case.observed.roles
             for signal in case.observed.signals:
                 armed = signal.signo == case.observed.signal
                 info = Siginfo(

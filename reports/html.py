@@ -17,8 +17,8 @@ from reports.commandline import add_records, read_records
 from reports.curves import pictures
 from reports.evidence import Evidence, evidence, folded, parameters, sameness
 from reports.evidence import Row as Fact
-from reports.lines import Case, Observed, Statement
-from reports.matrix import RANKS, Row, executed, rank_of, rows, verdict
+from reports.lines import Case, Observed, Statement, Step
+from reports.matrix import RANKS, Row, executed, rank_of, rows, statements, together, verdict
 from reports.pages import Stand, again, anchor, fill, stands, write_page
 from reports.record import Run, in_words
 from reports.strace import strace
@@ -40,7 +40,7 @@ class Exhibit:
     facts: tuple[Fact, ...]
     unjudged: tuple[tuple[str, str], ...]
     but: str
-    calls: bool
+    calls: tuple[Step, ...]
 
     @property
     def example(self) -> Case:
@@ -49,7 +49,7 @@ class Exhibit:
 
     @property
     def wrong(self) -> bool:
-        """Whether it is shown case by case."""
+        """Whether nothing of it is left out."""
         return self.rank in WRONG
 
     def by_moment(self) -> list[tuple[str, list[Fact]]]:
@@ -58,8 +58,7 @@ class Exhibit:
 
 
 WRONG = ("FAIL", "ERROR", "MISS", "RECORDED")
-"""What is shown case by case, with all of its evidence."""
-
+"""What is shown with all of its evidence and calls."""
 
 SAID = 3
 """How many verdicts are repeated where a target is first spoken of."""
@@ -90,14 +89,14 @@ def render(runs: Sequence[Run]) -> str:
     """The page as text. The same runs give the same text."""
     places = stands(runs)
     table = rows([stand.run for stand in places])
-    statements = {name: statement for one in runs for name, statement in one.statements.items()}
+    said = statements(runs)
     return fill(
         "page.html",
         stands=places,
-        documents=_documents(table, statements),
+        documents=_documents(table, said),
         levels=list(dict.fromkeys(row.clause.level for row in table if row.clause)),
         families=list(dict.fromkeys(family for row in table if row.clause for family in row.clause.families)),
-        statements=statements,
+        statements=said,
         changes=_changes,
         verdict=verdict,
         executed=executed,
@@ -117,14 +116,14 @@ def render(runs: Sequence[Run]) -> str:
     )
 
 
-def _documents(table: Sequence[Row], statements: Mapping[str, Statement]) -> list[tuple[str, list[Row]]]:
+def _documents(table: Sequence[Row], said: Mapping[str, Statement]) -> list[tuple[str, list[Row]]]:
     """The rows by the folder of their cases, in the documents' order. A folder is called as the document of most of its claims."""
     by_folder: dict[str, list[Row]] = {}
     claims: Counter[tuple[str, str]] = Counter()
     for row in table:
         folder = Path(row.clause.module).parent.name.replace("_", " ") if row.clause else ""
         by_folder.setdefault(folder or row.area, []).append(row)
-        found = (statements.get(claim) for claim in (row.clause.claims if row.clause else ()))
+        found = (said.get(claim) for claim in (row.clause.claims if row.clause else ()))
         claims.update((one.document, folder) for one in found if one and one.document)
     named: dict[str, str] = {}
     for (document, folder), _ in claims.most_common():
@@ -199,22 +198,22 @@ def _exhibits(row: Row, places: Sequence[Stand]) -> Iterator[Exhibit]:
                 facts = [fact for fact in facts if fact not in known]
             else:
                 first = (parameters(case), set(facts))
-        calls = tuple(step.call for step in case.observed.steps) if case.observed else ()
+        calls = case.observed.steps if case.observed else ()
+        sequence = tuple(step.call for step in calls)
         yield Exhibit(
             rank=rank,
             cases=tuple(cases),
             facts=tuple(facts),
             unjudged=() if but else shown.unjudged,
             but=but,
-            calls=bool(calls) and (rank in WRONG or calls not in sequences),
+            calls=calls if rank in WRONG or sequence not in sequences else (),
         )
-        sequences.add(calls)
+        sequences.add(sequence)
 
 
 def _incomplete(stand: Stand) -> bool:
     """Whether a target's column can't be scored: not all that was planned was executed, or the record has no end."""
-    end = stand.run.end
-    return not end or end.reason != "finished" or stand.run.counts()["MISS"] > 0
+    return not stand.run.finished or stand.run.counts()["MISS"] > 0
 
 
 def _names(observed: Observed) -> str:
@@ -227,10 +226,7 @@ def _whom(exhibit: Exhibit, places: Sequence[Stand]) -> Iterator[tuple[str, str]
     by_stand: dict[int, list[str]] = {}
     for stand, case in exhibit.cases:
         by_stand.setdefault(stand.number, []).append(parameters(case))
-    by_cases: dict[tuple[str, ...], list[int]] = {}
-    for number, cases in by_stand.items():
-        by_cases.setdefault(tuple(cases), []).append(number)
-    for names, numbers in by_cases.items():
+    for names, numbers in together({number: tuple(cases) for number, cases in by_stand.items()}):
         everywhere = len(numbers) == len(places) > 1
         targets = (
             f"all {len(places)} targets" if everywhere else ", ".join(places[number - 1].name for number in numbers)

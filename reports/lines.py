@@ -223,6 +223,11 @@ class Observed:
     packed: bytes
 
     @property
+    def roles(self) -> dict[int, str]:
+        """The roles of its descriptors by their numbers."""
+        return {number: role for role, number in self.descriptors.items()}
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """The system calls. They are kept packed: a record has hundreds of thousands of them, and few are looked at."""
         return tuple(Step(*fields) for fields in marshal.loads(self.packed))

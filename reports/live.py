@@ -61,9 +61,8 @@ class Live:
         for case in self._news:
             self._clear()
             self._reporter.ensure_newline()
-            from reports.terminal import (
-                failure,
-            )  # not at the top: a run without failures, and each worker, does without
+            # Not at the top: a run without failures, and each worker, does without.
+            from reports.terminal import failure
 
             head, *rest = failure(case, self._config.option.tbstyle != "no")
             self._reporter.write_line(head, red=True, bold=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from reports.lines import Case, Clause
+from reports.lines import Case, Clause, Statement
 from reports.record import WORDS, Run
 
 RECORDED = "RECORDED"
@@ -19,6 +20,8 @@ RECORDED = "RECORDED"
 
 RANKS = ("FAIL", "ERROR", "MISS", RECORDED, "PASS", "DONE", "SKIP")
 """Worst first: the first that occurs stands for all cases of a cell."""
+
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,19 @@ def labels(runs: Sequence[Run]) -> list[str]:
     return [f"{name} · run {number}" if called.count(name) > 1 else name for number, name in enumerate(called, 1)]
 
 
+def together(seen: Mapping[int, Shown]) -> list[tuple[Shown, list[int]]]:
+    """What was shown, each once, with the places of all runs that showed it."""
+    groups: dict[Shown, list[int]] = {}
+    for place, shown in seen.items():
+        groups.setdefault(shown, []).append(place)
+    return list(groups.items())
+
+
+def statements(runs: Sequence[Run]) -> dict[str, Statement]:
+    """The statements of all runs by their ids."""
+    return {name: statement for run in runs for name, statement in run.statements.items()}
+
+
 def executed(run: Run) -> int:
     """How many cases were put in front of the kernel."""
     counts = run.counts()
@@ -113,7 +129,7 @@ def verdict(run: Run) -> Verdict:
         return Verdict(
             kind="open", words=f"undecided ({undecided} {'case' if undecided == 1 else 'cases'} without a result)"
         )
-    if not run.end or run.end.reason != "finished":
+    if not run.finished:
         return Verdict(kind="open", words="undecided (the run didn't come to its end)")
     if not executed(run):
         return Verdict(kind="open", words="undecided (no case was executed)")

@@ -29,15 +29,15 @@ from reports.visible import visible
 TEMPLATES = Path(__file__).parent / "templates"
 
 SYMBOLS = {
-    "PASS": ("✓", "PASS", "as the clause says"),
-    "FAIL": ("✗", "FAIL", "the kernel did otherwise"),
-    "RECORDED": ("≠", "FAIL, recorded", "the kernel did otherwise, as recorded with a cause for this target"),
-    "ERROR": ("!", "ERROR", "the suite's own set-up or clean-up broke"),
-    "MISS": ("?", "MISS", "planned, and never came to an end"),
-    "SKIP": ("○", "SKIP", "the target lacks a capability that the case needs"),
-    "DONE": ("◆", "DONE", "measured; the clause is open and isn't judged"),
+    "PASS": ("PASS", "as the clause says"),
+    "FAIL": ("FAIL", "the kernel did otherwise"),
+    "RECORDED": ("FAIL, recorded", "the kernel did otherwise, as recorded with a cause for this target"),
+    "ERROR": ("ERROR", "the suite's own set-up or clean-up broke"),
+    "MISS": ("MISS", "planned, and never came to an end"),
+    "SKIP": ("SKIP", "the target lacks a capability that the case needs"),
+    "DONE": ("DONE", "measured; the clause is open and isn't judged"),
 }
-"""Glyph, word and meaning of what a cell can show."""
+"""Word and meaning of what a cell can show; its glyph stands in the style."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

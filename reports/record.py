@@ -70,6 +70,11 @@ class Run:
     end: End | None
     warnings: tuple[str, ...]
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end; one that was interrupted or died didn't."""
+        return self.end is not None and self.end.reason == "finished"
+
     def counts(self) -> dict[str, int]:
         """How many cases came out how."""
         return _account(len(self.head.planned), Counter(case.outcome for case in self.cases))

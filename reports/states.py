@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from reports.decode import POLL_BITS, SELECT_SETS, si_code, signal_name
 from reports.evidence import parameters, say
 from reports.lines import Case, Json, Observed, Signal
+from reports.matrix import together
 from reports.record import Run
 from reports.visible import visible
 
@@ -32,9 +33,6 @@ NONE, UNKNOWN = "-", "?"
 
 AS_POLL, AS_SELECT = ("epoll", "ppoll", "io_uring", "aio"), ("select", "pselect")
 """Observers of the level that ask as poll does, and those that have sets."""
-
-
-Shown = TypeVar("Shown")
 
 
 class Told(NamedTuple):
@@ -124,14 +122,6 @@ def folded(by_family: Mapping[str, Sequence[Row]]) -> list[tuple[list[str], Sequ
     return [(names, by_family[names[0]]) for names in shared.values()]
 
 
-def together(seen: Mapping[int, Shown]) -> list[tuple[Shown, list[int]]]:
-    """What was shown, each once, with the places of all runs that showed it."""
-    groups: dict[Shown, list[int]] = {}
-    for place, shown in seen.items():
-        groups.setdefault(shown, []).append(place)
-    return list(groups.items())
-
-
 def kernels(runs: Sequence[Run]) -> list[str]:
     """What each run's kernel is called: its release, where need be with its target, and where need be with the run's number."""
     releases = [one.head.kernel.release for one in runs]
@@ -154,7 +144,7 @@ def _state(case: Case, observed: Observed) -> State:
     }
     moments = list(observed.moments)
     before = moments[: moments.index(MOMENT) + 1]
-    roles = named(observed)
+    roles = observed.roles
     wrote = next((moment for moment, facts in observed.moments.items() if "write" in facts), None)
     return State(
         poll=seen.get("poll"),
@@ -205,11 +195,6 @@ def selected(poll: int) -> int:
     return sum(
         bit for bit, bits in zip(SELECT_SETS.values(), (READABLE, WRITABLE, EXCEPTIONAL), strict=True) if poll & bits
     )
-
-
-def named(observed: Observed) -> dict[int, str]:
-    """The roles of an observation by the number of their descriptor."""
-    return {number: role for role, number in observed.descriptors.items()}
 
 
 def told(signal: Signal, observed: Observed, roles: Mapping[int, str]) -> Told:
