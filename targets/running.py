@@ -60,7 +60,6 @@ class Running:
         self.progress = Progress()
         self.result: Result | None = None
         self._record = record
-        self._asked = any(argument.partition("=")[0] == "--clause" for argument in arguments)
         self._check_place()
         self._folder = tempfile.TemporaryDirectory(prefix="sockwake-")
         self._console = Path(self._folder.name, "console")
@@ -159,7 +158,7 @@ class Running:
             run, whole = take(self.job, self._record, reason, how, last)
         except TargetError as error:
             return Result(code=CANT_TELL, problem=str(error), run=None)
-        code = exit_code(run, status, self._asked) if tried else CANT_TELL
+        code = exit_code(run, status, self.job.chosen) if tried else CANT_TELL
         if reason == "interrupted":
             code = INTERRUPTED
         return Result(code=code, problem="" if whole else f"the target {how}{last}", run=run)

@@ -76,6 +76,11 @@ class Job:
         return () if named else ("suites",)
 
     @property
+    def chosen(self) -> bool:
+        """Whether the arguments choose clauses."""
+        return any(argument.partition("=")[0] == "--clause" for argument in self.arguments)
+
+    @property
     def parallel(self) -> str | None:
         """The argument that asks for workers of pytest's, if one does."""
         return next((argument for argument in self.arguments if _PARALLEL.match(argument)), None)
@@ -87,7 +92,7 @@ class Job:
         """
         folder = folder or self.folder
         pytest = [python, "-m", "pytest", "-p", "no:cacheprovider", "--target", self.target]
-        whole = self.paths and not any(argument.partition("=")[0] == "--clause" for argument in self.arguments)
+        whole = self.paths and not self.chosen
         workers = ["-n", str(self.workers)] if self.workers and whole and not self.parallel else []
         record = str(folder / self.record.name)
         command = shlex.join([*pytest, "--record", record, *workers, *self.paths, *self.arguments])
