@@ -121,9 +121,8 @@ class HeldLink:
         head = struct.pack("=BBBBI", family, length, IFA_F_NODAD if family == AF_INET6 else 0, 0, if_index(HELD))
         body = head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
         ask(self._netlink, Kind.NEWADDR, CREATE, body, f"add {host}")
-        while (
-            route_type(self._netlink, family, packed) != RTN_LOCAL
-        ):  # IPv6 puts that off to a worker (addrconf_dad_work)
+        # IPv6 puts the route in by a worker (addrconf_dad_work).
+        while route_type(self._netlink, family, packed) != RTN_LOCAL:
             sched_yield()
 
 
