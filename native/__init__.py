@@ -21,6 +21,7 @@ from native.file_control import *
 from native.files import *
 from native.holdings import *
 from native.kernel_log import *
+from native.modules import *
 from native.namespaces import *
 from native.options import *
 from native.ordering import *

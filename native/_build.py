@@ -35,6 +35,7 @@ PIECES = (
     "sched",
     "sys_resource",
     "sys_klog",
+    "module",
     "net_if",
     "deadline",
     "threads",
