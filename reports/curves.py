@@ -17,7 +17,8 @@ from typing import Generic, NamedTuple, TypeVar
 from markupsafe import Markup
 
 from reports import svg
-from reports.lines import Case, Json
+from reports.fields import Json
+from reports.lines import Case
 from reports.matrix import together
 from reports.pages import Stand
 from reports.visible import visible

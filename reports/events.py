@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from reports.evidence import parameters, say
-from reports.lines import Case, Clause, Expected, Json, Observed
+from reports.fields import Json
+from reports.lines import Case, Clause, Expected, Observed
 from reports.matrix import Row, rows, together
 from reports.record import Run
 from reports.states import AS_POLL, AS_SELECT, Told, departing, is_state, mask_word, sets_word, told

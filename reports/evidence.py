@@ -16,7 +16,8 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from reports.decode import poll_mask, select_sets, si_code, signal_name, signal_number
-from reports.lines import Case, Expected, ExpectedSignal, Json, Object, Observed, Signal
+from reports.fields import Json, Object
+from reports.lines import Case, Expected, ExpectedSignal, Observed, Signal
 
 SAME, DIFFERS, MEASURED, NOT_JUDGED, NOT_SEEN = "same", "differs", "measured", "not judged", "not seen"
 """What a row says of its two sides. "not seen": the case ended before it was asked."""

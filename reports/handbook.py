@@ -20,7 +20,7 @@ from urllib.parse import quote
 from reports.commandline import add_records, read_records
 from reports.decode import POLL_BITS, SELECT_SETS, si_code, signal_name
 from reports.events import Entry, entries
-from reports.lines import Json
+from reports.fields import Json
 from reports.matrix import executed
 from reports.pages import anchor, fill, stands, write_page
 from reports.record import Run

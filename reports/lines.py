@@ -1,7 +1,8 @@
 """What the lines of a record mean: one immutable value for each type of line, built from parsed JSON.
 
-Owns the fields of a record, their types and their defaults. Whoever holds one of these values may rely on its types:
-nothing that a file says is trusted before it has been checked here. Opens no file, and judges nothing.
+Owns the fields of a record, their types and their defaults; those of a trace's lines are `reports.traces`. Whoever holds one of
+these values may rely on its types: nothing that a file says is trusted before it has been checked here. Opens no file, and
+judges nothing.
 
 Unknown keys are ignored, so that a newer suite may say more. A key that the record's format promises and that isn't
 there is an error; a key that only helps to explain (a signal's moment, a step's arguments) has a default.
@@ -10,10 +11,34 @@ there is an error; a key that only helps to explain (a signal's moment, a step's
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from reports import traces
+from reports.fields import (
+    FACT,
+    FLAG,
+    INTEGER,
+    INTEGER_BY_NAME,
+    INTEGER_OR_NULL,
+    LIST,
+    NAME,
+    OBJECT,
+    OBJECT_OR_NULL,
+    SCALAR,
+    TEXT,
+    TEXT_BY_NAME,
+    TEXTS,
+    Json,
+    Kind,
+    LineError,
+    Object,
+    each,
+    get,
+    named,
+)
 
 RECORD_VERSION = 1
 """The version of the format that this module reads and that a run line must state."""
@@ -25,80 +50,8 @@ planned and never ended; it was measured and isn't judged."""
 LEVELS = ("must", "should", "observed", "open")
 """What a clause rests on: POSIX or a manual page; the kernel's documentation; its source alone; nothing (measured)."""
 
-Json = Any
-Object = Mapping[str, Json]
-
-
-class LineError(ValueError):
-    """A line isn't what the format says; the message says which key is wrong and why, without file or line number."""
-
-
-class _Kind(NamedTuple):
-    """A type of JSON value, with the words that name it in an error."""
-
-    words: str
-    accepts: Callable[[Json], bool]
-
-
-def _is_scalar(value: Json) -> bool:
-    return value is None or isinstance(value, (str, int, float))
-
-
-def _is_texts(value: Json) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-_TEXT = _Kind("a string", lambda value: isinstance(value, str))
-_NAME = _Kind("a string or null", lambda value: value is None or isinstance(value, str))
-_FLAG = _Kind("true or false", lambda value: isinstance(value, bool))
-_INTEGER = _Kind("an integer of 64 bits", lambda value: type(value) is int and -(2**63) <= value < 2**64)
-_INTEGER_OR_NULL = _Kind("an integer or null", lambda value: value is None or _INTEGER.accepts(value))
-_SCALAR = _Kind("a number, a string or null", _is_scalar)
-_FACT = _Kind(
-    "a number, a string, null or a list of those",
-    lambda value: _is_scalar(value) or (isinstance(value, list) and all(map(_is_scalar, value))),
-)
-_LIST = _Kind("a list", lambda value: isinstance(value, list))
-_TEXTS = _Kind("a list of strings", _is_texts)
-_OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
-_OBJECT_OR_NULL = _Kind("an object or null", lambda value: value is None or isinstance(value, dict))
-_TEXT_BY_NAME = _Kind(
-    "an object of strings",
-    lambda value: isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
-)
-_INTEGER_BY_NAME = _Kind(
-    "an object of integers", lambda value: isinstance(value, dict) and all(map(_INTEGER.accepts, value.values()))
-)
-_OUTCOME = _Kind(f"one of {', '.join(OUTCOMES)}", lambda value: isinstance(value, str) and value in OUTCOMES)
-_LEVEL = _Kind(f"one of {', '.join(LEVELS)}", lambda value: isinstance(value, str) and value in LEVELS)
-_NEEDED: Any = object()
-
-
-def _get(line: Object, key: str, kind: _Kind, default: Any = _NEEDED) -> Any:
-    """The value of a key, checked; `default` if the key isn't there, else LineError."""
-    if key not in line:
-        if default is _NEEDED:
-            raise LineError(f'it has no "{key}"')
-        return default
-    if not kind.accepts(line[key]):
-        raise LineError(f'its "{key}" must be {kind.words}')
-    return line[key]
-
-
-def _each(line: Object, key: str) -> Iterator[Object]:
-    """The objects of a list, none if the key isn't there."""
-    for item in _get(line, key, _LIST, []):
-        if not isinstance(item, dict):
-            raise LineError(f'its "{key}" must be a list of objects')
-        yield item
-
-
-def _named(line: Object, key: str) -> Iterator[tuple[str, Object]]:
-    """The objects of an object with their names, none if the key isn't there."""
-    for name, item in _get(line, key, _OBJECT, {}).items():
-        if not isinstance(item, dict):
-            raise LineError(f'its "{key}" must be an object of objects')
-        yield name, item
+_OUTCOME = Kind(f"one of {', '.join(OUTCOMES)}", lambda value: isinstance(value, str) and value in OUTCOMES)
+_LEVEL = Kind(f"one of {', '.join(LEVELS)}", lambda value: isinstance(value, str) and value in LEVELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +78,7 @@ class Head:
 
     Where `quiescence_ms` isn't 0, what a case didn't see isn't proved not to have happened: nothing came for so long.
     `cpus`, and `memory` in bytes, are what the kernel says that it has; None where the record doesn't say it.
+    `trace` says whether paths could be traced; None where that wasn't asked for.
     """
 
     run: str
@@ -140,6 +94,7 @@ class Head:
     argv: tuple[str, ...]
     started: str
     planned: tuple[str, ...]
+    trace: Capability | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,128 +262,131 @@ class End:
     vanished: Mapping[str, str]
 
 
-Line = Head | Statement | Clause | Start | Case | End
+Line = Head | Statement | Clause | Start | Case | End | traces.Function | traces.Path
 
 
 def parse(line: Object) -> Line | None:
     """The value of one line; None for a type that this version doesn't know. Raises LineError."""
-    make = _MAKERS.get(_get(line, "type", _TEXT))
+    make = _MAKERS.get(get(line, "type", TEXT))
     return make(line) if make else None
 
 
 def _head(line: Object) -> Head:
-    version = _get(line, "record", _INTEGER)
+    version = get(line, "record", INTEGER)
     if version != RECORD_VERSION:
         raise LineError(f'its "record" is {version}, and only version {RECORD_VERSION} is understood')
-    kernel = _get(line, "kernel", _OBJECT)
-    machine = _get(line, "machine", _OBJECT, {})
-    planned = tuple(_get(line, "planned", _TEXTS))
+    kernel = get(line, "kernel", OBJECT)
+    machine = get(line, "machine", OBJECT, {})
+    trace = get(line, "trace", OBJECT_OR_NULL, None)
+    planned = tuple(get(line, "planned", TEXTS))
     if len(set(planned)) < len(planned):
         raise LineError('its "planned" names a case twice')
     return Head(
-        run=_get(line, "run", _TEXT),
-        target=_get(line, "target", _TEXT),
-        kernel=Kernel(**{key: _get(kernel, key, _TEXT) for key in Kernel.__slots__}),
-        specification=_get(line, "specification", _TEXT),
-        capabilities={
-            name: Capability(ok=_get(found, "ok", _FLAG), how=_get(found, "how", _TEXT))
-            for name, found in _named(line, "capabilities")
-        },
-        sysctls=_get(line, "sysctls", _TEXT_BY_NAME),
-        quiescence_ms=_get(line, "quiescence_ms", _INTEGER, 0),
-        versions=_get(line, "versions", _TEXT_BY_NAME),
-        cpus=_get(machine, "cpus", _INTEGER_OR_NULL, None),
-        memory=_get(machine, "memory", _INTEGER_OR_NULL, None),
-        argv=tuple(_get(line, "argv", _TEXTS)),
-        started=_get(line, "started", _TEXT),
+        run=get(line, "run", TEXT),
+        target=get(line, "target", TEXT),
+        kernel=Kernel(**{key: get(kernel, key, TEXT) for key in Kernel.__slots__}),
+        specification=get(line, "specification", TEXT),
+        capabilities={name: _capability(found) for name, found in named(line, "capabilities")},
+        sysctls=get(line, "sysctls", TEXT_BY_NAME),
+        quiescence_ms=get(line, "quiescence_ms", INTEGER, 0),
+        versions=get(line, "versions", TEXT_BY_NAME),
+        cpus=get(machine, "cpus", INTEGER_OR_NULL, None),
+        memory=get(machine, "memory", INTEGER_OR_NULL, None),
+        argv=tuple(get(line, "argv", TEXTS)),
+        started=get(line, "started", TEXT),
         planned=planned,
+        trace=None if trace is None else _capability(trace),
     )
+
+
+def _capability(found: Object) -> Capability:
+    return Capability(ok=get(found, "ok", FLAG), how=get(found, "how", TEXT))
 
 
 def _statement(line: Object) -> Statement:
     return Statement(
-        run=_get(line, "run", _TEXT, None),
-        id=_get(line, "id", _TEXT),
-        says=_get(line, "says", _TEXT),
-        document=_get(line, "document", _NAME, None),
-        left_out=_get(line, "left_out", _NAME, None),
-        target=_get(line, "target", _NAME, None),
+        run=get(line, "run", TEXT, None),
+        id=get(line, "id", TEXT),
+        says=get(line, "says", TEXT),
+        document=get(line, "document", NAME, None),
+        left_out=get(line, "left_out", NAME, None),
+        target=get(line, "target", NAME, None),
     )
 
 
 def _clause(line: Object) -> Clause:
     return Clause(
-        run=_get(line, "run", _TEXT, None),
-        id=_get(line, "id", _TEXT),
-        title=_get(line, "title", _TEXT),
-        text=_get(line, "text", _TEXT),
-        level=_get(line, "level", _LEVEL),
-        covers=tuple(_get(line, "covers", _TEXTS)),
-        refs=tuple(_get(line, "refs", _TEXTS)),
-        path=tuple(_get(line, "path", _TEXTS)),
-        source=_get(line, "source", _TEXT),
-        claims=tuple(_get(line, "claims", _TEXTS, [])),
-        families=tuple(_get(line, "families", _TEXTS, [])),
-        needs=tuple(_get(line, "needs", _TEXTS, [])),
-        unjudged=_get(line, "unjudged", _TEXT_BY_NAME, {}),
-        module=_get(line, "module", _TEXT, ""),
+        run=get(line, "run", TEXT, None),
+        id=get(line, "id", TEXT),
+        title=get(line, "title", TEXT),
+        text=get(line, "text", TEXT),
+        level=get(line, "level", _LEVEL),
+        covers=tuple(get(line, "covers", TEXTS)),
+        refs=tuple(get(line, "refs", TEXTS)),
+        path=tuple(get(line, "path", TEXTS)),
+        source=get(line, "source", TEXT),
+        claims=tuple(get(line, "claims", TEXTS, [])),
+        families=tuple(get(line, "families", TEXTS, [])),
+        needs=tuple(get(line, "needs", TEXTS, [])),
+        unjudged=get(line, "unjudged", TEXT_BY_NAME, {}),
+        module=get(line, "module", TEXT, ""),
     )
 
 
 def _start(line: Object) -> Start:
-    return Start(run=_get(line, "run", _TEXT), case=_get(line, "case", _TEXT))
+    return Start(run=get(line, "run", TEXT), case=get(line, "case", TEXT))
 
 
 def _case(line: Object) -> Case:
-    expected = _get(line, "expected", _OBJECT_OR_NULL)
-    observed = _get(line, "observed", _OBJECT_OR_NULL)
+    expected = get(line, "expected", OBJECT_OR_NULL)
+    observed = get(line, "observed", OBJECT_OR_NULL)
     return Case(
-        run=_get(line, "run", _TEXT),
-        case=_get(line, "case", _TEXT),
-        worker=_get(line, "worker", _NAME, None),
-        clause=_get(line, "clause", _NAME),
-        family=_get(line, "family", _NAME),
-        level=_get(line, "level", _NAME),
-        outcome=_get(line, "outcome", _OUTCOME),
-        verdict=_get(line, "verdict", _NAME) or "",
-        reason=_get(line, "reason", _NAME) or "",
+        run=get(line, "run", TEXT),
+        case=get(line, "case", TEXT),
+        worker=get(line, "worker", NAME, None),
+        clause=get(line, "clause", NAME),
+        family=get(line, "family", NAME),
+        level=get(line, "level", NAME),
+        outcome=get(line, "outcome", _OUTCOME),
+        verdict=get(line, "verdict", NAME) or "",
+        reason=get(line, "reason", NAME) or "",
         deviation=_deviation(line),
         expected=None if expected is None else _expected(marshal.dumps(expected, 2)),
         observed=None if observed is None else _observed(observed),
-        duration_ns=_get(line, "duration_ns", _INTEGER, None),
+        duration_ns=get(line, "duration_ns", INTEGER, None),
     )
 
 
 def _deviation(line: Object) -> Deviation | None:
-    deviation = _get(line, "deviation", _OBJECT_OR_NULL)
+    deviation = get(line, "deviation", OBJECT_OR_NULL)
     if deviation is None:
         return None
-    return Deviation(cause=_get(deviation, "cause", _TEXT), reason=_get(deviation, "reason", _TEXT))
+    return Deviation(cause=get(deviation, "cause", TEXT), reason=get(deviation, "reason", TEXT))
 
 
 def _observed(line: Object) -> Observed:
-    names = _get(line, "names", _OBJECT, {})
+    names = get(line, "names", OBJECT, {})
     return Observed(
-        descriptors=_get(names, "descriptors", _INTEGER_BY_NAME, {}),
-        signal=_get(names, "signal", _INTEGER, None),
-        pid=_get(names, "pid", _INTEGER, None),
-        uid=_get(names, "uid", _INTEGER, None),
-        moments={moment: _facts(facts) for moment, facts in _named(line, "moments")},
-        signals=tuple(_signal(signal) for signal in _each(line, "signals")),
-        packed=marshal.dumps([_step(step) for step in _each(line, "steps")]),
+        descriptors=get(names, "descriptors", INTEGER_BY_NAME, {}),
+        signal=get(names, "signal", INTEGER, None),
+        pid=get(names, "pid", INTEGER, None),
+        uid=get(names, "uid", INTEGER, None),
+        moments={moment: _facts(facts) for moment, facts in named(line, "moments")},
+        signals=tuple(_signal(signal) for signal in each(line, "signals")),
+        packed=marshal.dumps([_step(step) for step in each(line, "steps")]),
     )
 
 
 def _facts(line: Object) -> Object:
     for fact, value in line.items():
         if type(value) is not int and type(value) is not str:
-            _get(line, fact, _FACT)
+            get(line, fact, FACT)
     return line
 
 
 def _signal(line: Object) -> Signal:
-    fields = {key: _get(line, key, _INTEGER) for key in ("signo", "code", "errno", "band", "fd", "pid", "uid")}
-    return Signal(at=_get(line, "at", _TEXT, ""), **fields)
+    fields = {key: get(line, key, INTEGER) for key in ("signo", "code", "errno", "band", "fd", "pid", "uid")}
+    return Signal(at=get(line, "at", TEXT, ""), **fields)
 
 
 _LARGE = 2**63
@@ -446,12 +404,12 @@ def _step(line: Object) -> tuple[Json, ...]:
     ):
         return step  # as nearly all are: what follows says the same, key by key, and takes six times as long
     return (
-        _get(line, "t_ns", _INTEGER),
-        _get(line, "tid", _INTEGER),
-        _get(line, "call", _TEXT),
-        _get(line, "arguments", _TEXT, ""),
-        _get(line, "result", _FACT),
-        _get(line, "errno", _SCALAR),
+        get(line, "t_ns", INTEGER),
+        get(line, "tid", INTEGER),
+        get(line, "call", TEXT),
+        get(line, "arguments", TEXT, ""),
+        get(line, "result", FACT),
+        get(line, "errno", SCALAR),
     )
 
 
@@ -462,36 +420,36 @@ def _expected(packed: bytes) -> Expected:
     return Expected(
         packed=packed,
         moments={
-            moment: ExpectedMoment(signals=_alternatives(stated), facts=dict(_named(stated, "facts")))
-            for moment, stated in _named(line, "moments")
+            moment: ExpectedMoment(signals=_alternatives(stated), facts=dict(named(stated, "facts")))
+            for moment, stated in named(line, "moments")
         },
-        masks=_get(line, "masks", _TEXT_BY_NAME, {}),
-        unjudged=_get(line, "unjudged", _TEXT_BY_NAME, {}),
+        masks=get(line, "masks", TEXT_BY_NAME, {}),
+        unjudged=get(line, "unjudged", TEXT_BY_NAME, {}),
     )
 
 
 def _alternatives(stated: Object) -> tuple[tuple[ExpectedSignal, ...], ...]:
     """Expected signals are written as one sequence, or as {"any": [sequence, ...]}."""
     signals = stated.get("signals", [])
-    choices = _get(signals, "any", _LIST) if isinstance(signals, dict) else [signals]
-    return tuple(tuple(map(_expected_signal, _each({"signals": choice}, "signals"))) for choice in choices)
+    choices = get(signals, "any", LIST) if isinstance(signals, dict) else [signals]
+    return tuple(tuple(map(_expected_signal, each({"signals": choice}, "signals"))) for choice in choices)
 
 
 def _expected_signal(line: Object) -> ExpectedSignal:
-    numbers = {key: _get(line, key, _INTEGER) for key in ("code", "errno", "band")}
-    names = {key: _get(line, key, _NAME_OR_NUMBER) for key in ("fd", "pid", "uid")}
-    return ExpectedSignal(signal=_get(line, "signal", _TEXT), **numbers, **names)
+    numbers = {key: get(line, key, INTEGER) for key in ("code", "errno", "band")}
+    names = {key: get(line, key, _NAME_OR_NUMBER) for key in ("fd", "pid", "uid")}
+    return ExpectedSignal(signal=get(line, "signal", TEXT), **numbers, **names)
 
 
-_NAME_OR_NUMBER = _Kind("a name or an integer", lambda value: isinstance(value, str) or _INTEGER.accepts(value))
+_NAME_OR_NUMBER = Kind("a name or an integer", lambda value: isinstance(value, str) or INTEGER.accepts(value))
 
 
 def _end(line: Object) -> End:
     return End(
-        run=_get(line, "run", _TEXT),
-        reason=_get(line, "reason", _TEXT),
-        counts=_get(line, "counts", _INTEGER_BY_NAME),
-        vanished={_get(gone, "case", _TEXT): _get(gone, "verdict", _TEXT) for gone in _each(line, "vanished")},
+        run=get(line, "run", TEXT),
+        reason=get(line, "reason", TEXT),
+        counts=get(line, "counts", INTEGER_BY_NAME),
+        vanished={get(gone, "case", TEXT): get(gone, "verdict", TEXT) for gone in each(line, "vanished")},
     )
 
 
@@ -502,4 +460,6 @@ _MAKERS: dict[str, Callable[[Object], Line]] = {
     "start": _start,
     "case": _case,
     "end": _end,
+    "function": traces.function,
+    "path": traces.path,
 }

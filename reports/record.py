@@ -18,6 +18,8 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import BinaryIO
 
+from reports import traces
+from reports.fields import Json, LineError, Object
 from reports.lines import (
     OUTCOMES,
     RECORD_VERSION,
@@ -25,9 +27,7 @@ from reports.lines import (
     Clause,
     End,
     Head,
-    Json,
-    LineError,
-    Object,
+    Line,
     Start,
     Statement,
     parse,
@@ -57,6 +57,7 @@ class RecordError(Exception):
 class Run:
     """One run, whole: its head, statements and clauses by id, a case for each that was planned, in that order, and how it ended.
 
+    `functions`, by name, and `paths`, by case, are what it traced; there are none where it didn't.
     A planned case without a line of its own is a MISS made here. `warnings` are sentences about what the file lacks.
     `path` is where the record lies: for messages, never for a report, which is to depend on nothing but what the
     record says.
@@ -67,6 +68,8 @@ class Run:
     statements: Mapping[str, Statement]
     clauses: Mapping[str, Clause]
     cases: tuple[Case, ...]
+    functions: Mapping[str, traces.Function]
+    paths: Mapping[str, traces.Path]
     end: End | None
     warnings: tuple[str, ...]
 
@@ -206,10 +209,12 @@ class _Growing:
         self.clauses: dict[str, Clause] = {}
         self.cases: dict[str, Case] = {}
         self.started: set[str] = set()
+        self.functions: dict[str, traces.Function] = {}
+        self.paths: dict[str, traces.Path] = {}
         self.end: End | None = None
         self.warnings: list[str] = []
 
-    def take(self, line: Statement | Clause | Start | Case | End) -> None:
+    def take(self, line: Line) -> None:
         """Add what a line says. Raises LineError where that contradicts what is known."""
         match line:
             case Statement():
@@ -228,6 +233,16 @@ class _Growing:
                 if line.case not in self.planned:
                     raise LineError(f"the case {line.case!r} isn't among those that its run planned")
                 self.cases[line.case] = line
+            case traces.Function():
+                if line.name in self.functions:
+                    raise LineError(f"the function {line.name!r} stands in this run already")
+                self.functions[line.name] = line
+            case traces.Path():
+                if line.case in self.paths:
+                    raise LineError(f"the case {line.case!r} has a path in this run already")
+                if line.case not in self.planned:
+                    raise LineError(f"the case {line.case!r} isn't among those that its run planned")
+                self.paths[line.case] = line
             case End():
                 if self.end:
                     raise LineError(f"the run {line.run!r} has ended already")
@@ -248,6 +263,8 @@ class _Growing:
             statements=self.statements,
             clauses=self.clauses,
             cases=tuple(cases),
+            functions=self.functions,
+            paths=self.paths,
             end=self.end,
             warnings=tuple(self.warnings),
         )
@@ -320,9 +337,7 @@ def _remedy(runs: Mapping[str, _Growing]) -> str:
     return "make the record anew, or remove the line" if runs else "name a record of sockwake"
 
 
-def _owner(
-    line: Statement | Clause | Start | Case | End, runs: Mapping[str, _Growing], latest: _Growing | None
-) -> _Growing:
+def _owner(line: Line, runs: Mapping[str, _Growing], latest: _Growing | None) -> _Growing:
     """The run that a line belongs to: the one it names, or for a line that names none the one before it."""
     owner = latest if line.run is None else runs.get(line.run)
     if owner is None:

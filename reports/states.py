@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from reports.decode import POLL_BITS, SELECT_SETS, si_code, signal_name
 from reports.evidence import parameters, say
-from reports.lines import Case, Json, Observed, Signal
+from reports.fields import Json
+from reports.lines import Case, Observed, Signal
 from reports.matrix import together
 from reports.record import Run
 from reports.visible import visible

@@ -155,6 +155,66 @@ def case_line(case: str, outcome: str = "PASS", run: str = "r1", **changes: Any)
     } | changes
 
 
+def function_line(name: str, run: str = "r1", **changes: Any) -> Line:
+    """A function that is called as ever, and that the tracer sees."""
+    return {
+        "type": "function",
+        "run": run,
+        "name": name,
+        "documents": [],
+        "is": "function",
+        "now": [name],
+        "since": None,
+        "why": None,
+        "unreached": None,
+        "found": {name: "traceable"},
+    } | changes
+
+
+def step(function: str, state: str = "ran", as_: str | None = None, between: Iterable[str] = ()) -> Line:
+    """A step of a path."""
+    return {"function": function, "state": state, "as": as_, "between": list(between)}
+
+
+def path_line(case: str, run: str = "r1", **changes: Any) -> Line:
+    """What was traced of a reset: the peer closes, and the softirq of the same task works for the one who is reset."""
+    return {
+        "type": "path",
+        "run": run,
+        "case": case,
+        "clause": "error.reset.established",
+        "family": case.partition("[")[2].rstrip("]"),
+        "as_stated": True,
+        "steps": [
+            step("tcp_reset", between=["__x64_sys_close", "tcp_close", "tcp_send_active_reset", "tcp_v4_rcv"]),
+            step("sk_error_report", "inlined"),
+            step("sock_def_error_report"),
+            step("sk_wake_async", "inlined"),
+            step("send_sigio", between=["sock_wake_async", "kill_fasync"]),
+        ],
+        "tasks": [
+            {
+                "task": "case",
+                "calls": [
+                    [0, "__x64_sys_close", 1],
+                    [1, "tcp_close", 1],
+                    [2, "tcp_send_active_reset", 1],
+                    [0, "tcp_v4_rcv", 1],
+                    [1, "tcp_reset", 1],
+                    [2, "sock_def_error_report", 1],
+                    [3, "sock_wake_async", 1],
+                    [4, "kill_fasync", 1],
+                    [5, "send_sigio", 1],
+                    [2, "tcp_done", 1],
+                ],
+            },
+            {"task": "thread", "calls": [[0, "__x64_sys_read", 2], [1, "sock_def_readable", 3]]},
+        ],
+        "lost": 0,
+        "cost_ns": 51_200,
+    } | changes
+
+
 def end_line(run: str = "r1", reason: str = "finished", **counts: int) -> Line:
     """The end of a run."""
     zero = dict.fromkeys(("PASS", "FAIL", "ERROR", "SKIP", "MISS", "DONE"), 0)

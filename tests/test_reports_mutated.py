@@ -25,8 +25,10 @@ from tests.records import (
     clause_line,
     end_line,
     expected,
+    function_line,
     node,
     observed,
+    path_line,
     run_line,
     start_line,
     write,
@@ -46,13 +48,19 @@ def whole_record() -> list[Line]:
     two["moments"]["reset"]["signals"] = {"any": [[], two["moments"]["reset"]["signals"]]}
     two["moments"]["reset"]["facts"]["recv"] = {"measured": True}
     lines = [
-        run_line([tcp4, tcp6, udp4, udp6, state], quiescence_ms=20),
+        run_line([tcp4, tcp6, udp4, udp6, state], quiescence_ms=20, trace={"ok": True, "how": "function_graph"}),
         {"type": "statement", "run": "r1", "id": "E10", "says": "A reset wakes.", "document": "000", "target": None},
         {"type": "statement", "run": "r1", "id": "E99", "says": "Nothing.", "left_out": "no socket shows it"},
         clause_line(),
         clause_line("state.unix.closed", "state", level="open"),
+        function_line(
+            "tcp_reset", documents=["000"], now=["tcp_rst"], since=["5.18"], why="w", found={"tcp_rst": "no symbol"}
+        ),
+        function_line("send_sigio", documents=["000", "001"], unreached="no case sleeps so long"),
+        function_line("sk_wake_async", **{"is": "inline"}),
         start_line(tcp4),
         case_line(tcp4, "FAIL", verdict="at reset: socket.poll lacks RDHUP", observed=observed(recv=0)),
+        path_line(tcp4, lost=3, as_stated=False),
         start_line(tcp6),
         case_line(tcp6, "FAIL", verdict="v", deviation={"cause": "tracker#1", "reason": "why"}, observed=seen),
         case_line(udp4, "ERROR", reason="Traceback\n  File\nOSError: no"),
@@ -60,7 +68,9 @@ def whole_record() -> list[Line]:
         end_line(FAIL=2, ERROR=1, DONE=1, MISS=1) | {"vanished": [{"case": tcp4, "verdict": "v"}]},
         run_line([tcp4, udp6], "r2", target="gvisor", kernel={**run_line([])["kernel"], "implementation": "gVisor"}),
         clause_line(run="r2"),
+        function_line("send_sigio", "r2", now=[], found={}),
         case_line(tcp4, run="r2"),
+        path_line(tcp4, "r2"),
         case_line(udp6, "SKIP", "r2", reason="ipv6 is missing"),
         end_line("r2", "died", PASS=1, SKIP=1),
     ]
