@@ -1,13 +1,14 @@
 """Start a program that can write to few folders only, and whose processes all end with it and with whoever started it.
 
-    python -m targets.confine --memory FOLDER --writable FOLDER -- PROGRAM [ARGUMENT…]
+    python -m targets.confine [--root FOLDER] --memory FOLDER --writable FOLDER -- PROGRAM [ARGUMENT…]
 
 A guest's root is read-only because its own kernel says so; that kernel is under test. So here the host's kernel says it: the
 program gets mount and process namespaces of its own (mount_namespaces(7), pid_namespaces(7); an ordinary user gets a user
 namespace for them), in which all mounts are read-only (mount_setattr(2)) but for --writable, and --memory, which is a new
 tmpfs and the program's TMPDIR. All of it goes with the last process, and the first process takes the others with it.
 
-Where the host doesn't let its users do this, the program starts without, and that is said.
+Where the host doesn't let its users do this, the program starts without, and that is said. With --root, the program sees that
+folder as its root, with the host's devices and processes in it; the other folders are in there, and it never starts without.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 def main() -> NoReturn:
     """Confine, start and wait; exits as the program does, 128 and its number for a signal."""
     parser = argparse.ArgumentParser(prog="python -m targets.confine")
+    parser.add_argument("--root", type=Path, default=Path("/"))
     parser.add_argument("--memory", type=Path, required=True)
     parser.add_argument("--writable", type=Path, action="append", default=[])
     parser.add_argument("command", nargs="+")
@@ -44,9 +46,14 @@ def main() -> NoReturn:
     _end_with_parent()
     try:
         _enter()
+        if options.root != Path("/"):
+            _furnish(options.root)
         _restrict(options.memory, options.writable)
-        os.environ["TMPDIR"] = str(options.memory)
+        os.chroot(options.root)
+        os.environ["TMPDIR"] = str(Path("/", options.memory.relative_to(options.root)))
     except OSError as error:
+        if options.root != Path("/"):
+            sys.exit(f"sockwake: this host doesn't let its users have a root of their own: {error}")
         print(f"sockwake: this host doesn't confine its users' programs ({error}): the guest's root is read-only, and "
               "only its own kernel keeps it so", file=sys.stderr, flush=True)  # fmt: skip
         if shutil.disk_usage("/dev/shm").free > NEEDED and os.access("/dev/shm", os.W_OK):
@@ -76,6 +83,12 @@ def _enter() -> None:
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     _mount("none", "/", "", MS_REC | MS_PRIVATE)
+
+
+def _furnish(root: Path) -> None:
+    """Put into a folder what a program expects of its root beside files. Raises OSError."""
+    for name in ("dev", "proc"):
+        _mount(f"/{name}", str(root / name), "", MS_BIND | MS_REC)
 
 
 def _restrict(memory: Path, writable: Sequence[Path]) -> None:

@@ -44,6 +44,17 @@ Dir::Log "log";
 """
 """What apt is told beyond the host's own configuration, which stays in force: a proxy stands there."""
 
+INSTALLED = """\
+Package: {installed.name}
+Status: install ok installed
+Version: {installed.version}
+Architecture: amd64
+Maintainer: nobody <nobody>
+Description: what is there already
+
+"""
+"""A package database in which one package is installed (deb-control(5))."""
+
 
 @dataclass(frozen=True, slots=True)
 class Package:
@@ -80,19 +91,22 @@ def mirror() -> str:
 class Suite:
     """One Debian suite ("bookworm") and its packages. Whoever else uses it at the same time is waited for, which `say` is told."""
 
-    def __init__(self, name: str, say: Say) -> None:
+    def __init__(self, name: str, say: Say, beside: str | None = None) -> None:
+        """`beside` is a suite whose packages complete this one, as trixie's do those of trixie-backports."""
         problem = missing()
         if problem:
             raise TargetError(problem)
         self.name = name
-        self._root = folder() / "apt" / name
+        self._names = [name, *([beside] if beside else [])]
+        self._root = folder() / "apt" / "+".join(self._names)
         self._configuration = self._root / "etc" / "apt.conf"
         self._say = say
         with self._locked():
             for part in ("state/lists/partial", "cache/archives/partial", "etc", "log"):
                 (self._root / part).mkdir(parents=True, exist_ok=True)
             (self._root / "state" / "status").touch()
-            (self._root / "etc" / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {name} main\n")
+            sources = (f"deb [signed-by={KEYRING}] {mirror()} {each} main\n" for each in self._names)
+            (self._root / "etc" / "sources.list").write_text("".join(sources))
             self._configuration.write_text(CONFIGURATION.format(root=self._root))
             self._call("apt-get", "-q", "update", "--error-on=any")
 
@@ -125,8 +139,21 @@ class Suite:
                 run_program(["dpkg-deb", "-x", str(found[0]), str(into)], f"unpacking {found[0].name}")
                 found[0].unlink()
 
+    def unpack_system(self, packages: Sequence[Package], installed: Package, into: Path) -> None:
+        """Like `unpack`, with all that the packages depend on, but for one that is taken to be `installed`."""
+        archives, status = self._root / "cache" / "archives", self._root / "state" / "installed"
+        named = [f"{package.name}={package.version}" for package in packages]
+        install = ("apt-get", "-q", "-y", "-o", f"Dir::State::status={status}", "install", *named)
+        with self._locked():
+            status.write_text(INSTALLED.format(installed=installed))
+            uris = self._call(*install, "--print-uris").splitlines()
+            self._call(*install, "--download-only")
+            for file in (line.split()[1] for line in uris if line.startswith("'")):
+                run_program(["dpkg-deb", "-x", str(archives / file), str(into)], f"unpacking {file}")
+                (archives / file).unlink()
+
     def _locked(self) -> AbstractContextManager[None]:
-        return locked(f"apt-{self.name}", self._say)
+        return locked(f"apt-{self._root.name}", self._say)
 
     def _call(self, program: str, *arguments: str, folder: Path | None = None) -> str:
         return run_program(
