@@ -13,14 +13,16 @@ from targets.target import Say, Target, TargetError
 Suite = TypeVar("Suite", bound=debian.Suite)
 
 
-def missing(name: str) -> str | None:
-    """What it takes to fetch the image of this name; None if it is there."""
-    return None if cache.image(name) else debian.missing() or f"its image isn't fetched: python -m targets fetch {name}"
+def missing(target: str, *names: str) -> str | None:
+    """What it takes to fetch what a target needs, the images of these names or else that of its own; None if all is there."""
+    if all(cache.image(name) for name in names or (target,)):
+        return None
+    return debian.missing() or f"its image isn't fetched: python -m targets fetch {target}"
 
 
-def required(target: Target) -> Path:
-    """The folder of a target's image. Raises TargetError if the target can't be run."""
-    image, problem = cache.image(target.name), target.missing()
+def required(target: Target, name: str = "") -> Path:
+    """The folder of an image that a target needs, by default of that of its own name. Raises TargetError if it can't be run."""
+    image, problem = cache.image(name or target.name), target.missing()
     if problem or not image:
         raise TargetError(str(problem))
     return image

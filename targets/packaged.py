@@ -1,8 +1,7 @@
-"""Targets that are one program of a Debian package, which needs nothing of its suite beside it."""
+"""Images that are one program of a Debian package, which needs nothing of its suite beside it, and the targets that are such."""
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from dataclasses import dataclass
@@ -32,14 +31,20 @@ class Packaged(Target):
 
     def fetch(self, say: Say) -> None:
         """Get the program from the suite's newest package."""
-        images.refresh(self.name, self.suite, self._newest, self._fill, say)
+        fetch_program(self.name, self.suite, self.package, self.program, say)
 
-    def _newest(self, say: Say) -> tuple[debian.Suite, debian.Package]:
-        suite = debian.Suite(self.suite, say)
-        return suite, suite.newest(self.package)
 
-    def _fill(self, suite: debian.Suite, package: debian.Package, image: Path) -> None:
+def fetch_program(name: str, suite: str, package: str, program: str, say: Say) -> None:
+    """Have the image of this name be the newest of a suite's program, and nothing but that file. Raises TargetError."""
+
+    def newest(say: Say) -> tuple[debian.Suite, debian.Package]:
+        found = debian.Suite(suite, say)
+        return found, found.newest(package)
+
+    def fill(suite: debian.Suite, package: debian.Package, image: Path) -> None:
         unpacked = image / "unpacked"
         suite.unpack([package], unpacked)
-        os.rename(unpacked / self.program, self.executable(image))
+        (unpacked / program).rename(image / Path(program).name)
         shutil.rmtree(unpacked)
+
+    images.refresh(name, suite, newest, fill, say)

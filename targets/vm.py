@@ -4,7 +4,8 @@ The guest's root is the host's over 9p, which QEMU exports read-only; a guest ca
 its own memory. KVM is used where a kernel is seen to print under it, emulation elsewhere. virtme-ng's exit status
 isn't that of the script, so nothing here looks at it: what counts is what the job's folder holds.
 
-Kernels are the plain amd64 ones of Debian's suites; one that somebody built is the target `vm`.
+Kernels are the plain amd64 ones of Debian's suites; one that somebody built is the target `vm`. Each is a second target too,
+where SELinux is its security module and refuses what `selinux.conf` says.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from functools import cache as once
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from targets import debian, images, processes, tsc
+from targets import debian, images, module, processes, selinux, tsc
 from targets.programs import run_program
 from targets.target import ROOT, Job, Say, Target, TargetError, UsageError
 from targets.uml_init import MODULES
@@ -52,6 +53,11 @@ EMULATED_DEADLINE = 60
 PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 """Where programs are looked for: beside the interpreter too, where pip puts vng, and where the system keeps root's."""
 
+POLICY = "selinux.policy"
+"""What the policy that a guest is to load is called in the job's folder; vm_start.sh looks there for it."""
+
+NO_KERNEL = "name your kernel: --kernel PATH, its bzImage, built with 9p, virtio and overlayfs"
+
 PROGRAMS = (
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
@@ -74,12 +80,27 @@ class Vm(Target):
     deadline: float = 1800.0
     kernel: Path | None = None
     append: str = ""
+    selinux: bool = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The images that have to be fetched for it."""
+        return (selinux.COMPILER,) if self.selinux else ()
 
     def missing(self) -> str | None:
-        """A program, or the kernel where none was named."""
-        return _missing_here() or (
-            None if self.kernel else "name your kernel: --kernel PATH, its bzImage, built with 9p, virtio and overlayfs"
+        """A program, an image, or the kernel where none was named."""
+        return (
+            _missing_here()
+            or (images.missing(self.name, *self.needs) if self.needs else None)
+            or (None if self.kernel else NO_KERNEL)
         )
+
+    def fetch(self, say: Say) -> None:
+        """Get what a policy takes."""
+        if self.selinux:
+            selinux.fetch(say)
+        else:
+            super().fetch(say)
 
     def with_kernel(self, kernel: Path | None, append: str | None) -> Target:
         """Another kernel, further parameters."""
@@ -102,14 +123,19 @@ class Vm(Target):
         kvm = kvm_boots(kernel)
         patience = () if kvm else ("--deadline", str(EMULATED_DEADLINE))  # what the user says comes later, and counts
         parameters = [*(() if kvm else emulated_parameters()), *self.append.split()]
+        if self.selinux:
+            parameters.append(selinux.PARAMETER)
+            selinux.compile_policy(images.required(self, selinux.COMPILER), job.folder / POLICY)
         script = replace(job, arguments=(*patience, *job.arguments)).write_script()
         memory = job.scratch / "memory"
         memory.mkdir()
+        listener = module.built(image) if image else os.environ.get(module.VARIABLE)
         options = ["--rwdir", str(job.folder), f"--qemu-opts={EXPORT}", *(f"--append={each}" for each in parameters)]
         command = [
             *(sys.executable, "-m", "targets.confine", "--memory", str(memory), "--writable", str(job.folder), "--"),
             *("sh", "-c", '"$@" || exit 1', "sh"),  # 255 is what virtme-ng says to anything, and looks like a signal's
-            *(*_vng(kernel, kvm), *options, "--", shlex.join(["sh", str(START), TAG, str(script), *MODULES])),
+            *(*_vng(kernel, kvm), *options, "--"),
+            shlex.join(["env", f"{module.VARIABLE}={listener or ''}", "sh", str(START), TAG, str(script), *MODULES]),
         ]
         return processes.start(command, console, image, _environment())
 
@@ -121,9 +147,19 @@ class DebianVm(Vm):
     series: str
     suites: tuple[str, ...]
 
+    @property
+    def image(self) -> str:
+        """The image of the kernel, whichever its security module is to be."""
+        return f"vm-{self.series}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The kernel's too."""
+        return self.image, *super().needs
+
     def missing(self) -> str | None:
-        """A program, the image, or what it takes to fetch it."""
-        return _missing_here() or images.missing(self.name)
+        """A program, the images, or what it takes to fetch them."""
+        return _missing_here() or images.missing(self.name, *self.needs)
 
     def with_kernel(self, kernel: Path | None, append: str | None) -> Target:
         """Further parameters; another kernel isn't this target any more."""
@@ -132,8 +168,11 @@ class DebianVm(Vm):
         return super().with_kernel(None, append)
 
     def fetch(self, say: Say) -> None:
-        """Get the newest kernel of the series, with its modules."""
-        images.refresh(self.name, "Debian", self._newest, self._fill, say)
+        """Get the newest kernel of the series, with its modules, and build the kernel's own listener for it."""
+        images.refresh(self.image, "Debian", self._newest, self._fill, say)
+        module.refresh(self.image, self.suites, say)
+        if self.selinux:
+            super().fetch(say)
 
     def _newest(self, say: Say) -> tuple[KernelSuite, debian.Package]:
         suites = [KernelSuite(name, say) for name in self.suites]
@@ -163,7 +202,7 @@ class DebianVm(Vm):
 
     def start(self, job: Job, console: BinaryIO) -> subprocess.Popen[bytes]:
         """Boot the image."""
-        image = images.required(self)
+        image = images.required(self, self.image)
         return self._boot(image / "vmlinuz", image, job, console)
 
 
@@ -268,6 +307,16 @@ def _missing_here() -> str | None:
     return f"programs are missing: {', '.join(how)}" if how else None
 
 
+SERIES = (
+    ("5.10", ("bullseye",)),
+    ("6.1", ("bookworm",)),
+    ("6.12", ("trixie",)),
+    ("6.18", ("trixie-backports",)),
+    ("7.2", ("forky", "trixie-backports")),
+    ("7.3", ("trixie-backports", "experimental")),
+)
+"""Which kernels there are, and the suites that have had them."""
+
 TARGETS = (
     *(
         DebianVm(
@@ -276,14 +325,18 @@ TARGETS = (
             series=series,
             suites=suites,
         )
-        for series, suites in (
-            ("5.10", ("bullseye",)),
-            ("6.1", ("bookworm",)),
-            ("6.12", ("trixie",)),
-            ("6.18", ("trixie-backports",)),
-            ("7.2", ("forky", "trixie-backports")),
-            ("7.3", ("trixie-backports", "experimental")),
+        for series, suites in SERIES
+    ),
+    *(
+        DebianVm(
+            name=f"vm-{series}-selinux",
+            what=f"the same Linux {series} with SELinux and a policy that refuses",
+            series=series,
+            suites=suites,
+            selinux=True,
         )
+        for series, suites in SERIES
     ),
     Vm(name="vm", what="a kernel that you built, in a virtual machine, named by --kernel"),
+    Vm(name="vm-selinux", what="the same with SELinux and a policy that refuses", selinux=True),
 )
