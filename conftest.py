@@ -17,6 +17,7 @@ from suites import deviation, execution, options
 from suites.clauses import Specification, SpecificationError, load
 from suites.lab.capabilities import probe
 from suites.lab.namespace import NamespaceError, enter_user
+from suites.tracing import Tracing
 
 SETTINGS: pytest.StashKey[execution.Settings] = pytest.StashKey()
 LAST_WORDS: pytest.StashKey[tempfile.TemporaryDirectory[str]] = pytest.StashKey()
@@ -63,10 +64,13 @@ def _control(config: pytest.Config, specification: Specification) -> None:
         found=probe(option.deadline),
     )
     argv = ["pytest", *config.invocation_params.args]
+    alone = config.getoption("dist", "no") in (None, "", "no")
+    tracing = Tracing(specification, execution.judged_version(settings), alone) if option.trace_path else None
 
     def head(planned: list[str]) -> Any:
-        yield execution.run_line(settings, specification, planned, argv)
+        yield execution.run_line(settings, specification, planned, argv, tracing)
         yield from execution.statement_lines(settings)
+        yield from tracing.function_lines(settings.run) if tracing else ()
         yield from execution.clause_lines(settings, specification, planned)
 
     last_words = tempfile.TemporaryDirectory(prefix="sockwake-")
@@ -75,8 +79,8 @@ def _control(config: pytest.Config, specification: Specification) -> None:
     config.stash[SETTINGS], config.stash[LAST_WORDS] = settings, last_words
     config.pluginmanager.register(recording, "sockwake-recording")
     config.pluginmanager.register(live, "sockwake-live")
-    if not config.getoption("dist", "no") or config.getoption("dist", "no") == "no":
-        plugin = execution.Execution(settings, specification, "main", recording.give_up)
+    if alone:
+        plugin = execution.Execution(settings, specification, "main", recording.give_up, tracing)
         config.pluginmanager.register(plugin, "sockwake-execution")
 
 

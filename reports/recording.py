@@ -61,6 +61,7 @@ class Recording:
         self._unwritten = ""
         self._over = False
         self._unaccounted = False
+        self._paths: Counter[bool] = Counter()
 
     # The lines, in their order
 
@@ -163,6 +164,10 @@ class Recording:
             self._write(line, text)
         else:
             self.case(line, text)
+            if path := getattr(report, "sockwake_path", None):
+                self._paths[path["as_stated"]] += 1
+                self._write(path)
+                del report.sockwake_path
         del report.sockwake  # pytest keeps its reports to the end
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -232,6 +237,8 @@ class Recording:
                 write(f"slow: {line['case']} took {line['duration_ns'] / 1e9:.2f} s")
         for case, verdict in self._unseen:
             write(f"a recorded deviation is no longer seen: {case}: {verdict}", red=True)
+        if self._paths:
+            write(f"{self._paths[True]} of {self._paths.total()} traced cases took the path that their clause draws")
         write(in_words(self.counts()))
         if self._unwritten:
             write(f"sockwake: {self._unwritten}", red=True)

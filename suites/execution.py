@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -36,6 +37,7 @@ from suites.lab.counters import NotTold
 from suites.lab.families import FAMILIES
 from suites.lab.lab import Lab
 from suites.lab.rtnetlink import Refused
+from suites.tracing import Tracing
 
 NS = 1_000_000_000
 GRACE = 3
@@ -121,8 +123,11 @@ def quiescence_ms(settings: Settings) -> int:
     return 0 if settings.found["capabilities"]["fence"]["ok"] else QUIESCENCE_MS
 
 
-def run_line(settings: Settings, specification: Specification, planned: list[str], argv: list[str]) -> dict[str, Any]:
+def run_line(
+    settings: Settings, specification: Specification, planned: list[str], argv: list[str], tracing: Tracing | None
+) -> dict[str, Any]:
     """The first line of a record."""
+    traced = {"trace": {"ok": tracing.ok, "how": tracing.how}} if tracing else {}
     return {
         "type": "run",
         "record": 1,
@@ -141,7 +146,7 @@ def run_line(settings: Settings, specification: Specification, planned: list[str
         "argv": argv,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "planned": planned,
-    }
+    } | traced
 
 
 def statement_lines(settings: Settings) -> Iterator[dict[str, Any]]:
@@ -189,12 +194,18 @@ class Execution:
     """The part of a run that happens where the cases are: in pytest's process, or in each of xdist's workers."""
 
     def __init__(
-        self, settings: Settings, specification: Specification, worker: str, give_up: Callable[[dict[str, Any]], None]
+        self,
+        settings: Settings,
+        specification: Specification,
+        worker: str,
+        give_up: Callable[[dict[str, Any]], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
         self.specification = specification
         self.worker = worker
         self.lab: Lab | None = None
+        self._tracing = tracing
         self._give_up = give_up
         self._kernel = judged_version(settings)
         self._lacking = lacking_observers(settings.found["capabilities"])
@@ -282,8 +293,9 @@ class Execution:
         deadline_start(int(self.settings.deadline * NS))
         self._current = item, case, time.monotonic()
         try:
-            case.begin()
-            item.obj(case)
+            with self._tracing.case() if self._tracing else nullcontext():
+                case.begin()
+                item.obj(case)
         except NotTold as error:
             line |= {"outcome": "SKIP", "reason": f"needs {error}"}
         except Exception as error:
@@ -295,6 +307,8 @@ class Execution:
                 line["outcome"] = "DONE"
             else:
                 line["outcome"], line["verdict"] = judge(expected, observed)
+        if self._tracing and line["observed"] and (path := self._tracing.path_line(line, clause, planned.variant)):
+            item.stash[PATH] = path
         self._clean_up(case, line)
         return line
 
@@ -388,8 +402,15 @@ class Execution:
                     "observed": case.observed(),
                     "duration_ns": int((time.monotonic() - current[2]) * NS),
                 }
+                if self._tracing:
+                    self._tracing.close()
                 self._give_up(line)
                 os._exit(1)
+
+    def pytest_unconfigure(self) -> None:
+        """Leave the kernel's tracer as it was."""
+        if self._tracing:
+            self._tracing.close()
 
     # How it travels
 
@@ -420,6 +441,9 @@ class Execution:
                 line,
                 {key: line[key] for key in ("type", "case", "outcome", "verdict", "duration_ns", "deviation", "timer")},
             )
+            if PATH in item.stash:
+                report.sockwake_path = item.stash[PATH]  # type: ignore[attr-defined]
+                del item.stash[PATH]
             if line["outcome"] == "SKIP":
                 report.outcome = "skipped"
                 report.longrepr = (str(Path(__file__).parent), None, line["reason"])  # type: ignore[assignment]  # told once for all cases
@@ -436,6 +460,7 @@ def _attach(report: pytest.TestReport, line: dict[str, Any], head: dict[str, Any
 
 
 LINE: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+PATH: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
 def planned_of(item: pytest.Item) -> Planned | None:

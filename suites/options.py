@@ -28,3 +28,8 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--as-kernel", metavar="VERSION", help="judge as if this Linux version ran (default: the one that runs)"
     )
+    group.addoption(
+        "--trace-path",
+        action="store_true",
+        help="trace each case with ftrace, and compare the functions that the kernel called with the clause's path",
+    )

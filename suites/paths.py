@@ -1,0 +1,286 @@
+"""Did the kernel take the path that a clause's `path` draws? A pure function of the path, what its names are here, and the calls.
+
+Owns what is said of each function of a path:
+
+    ran             entered, in its place of the order
+    replaced        entered under another name, which does its work on this kernel
+    elsewhere       entered, but not in this place of the order
+    not called      could have been seen, and wasn't
+    inlined         has no symbol of its own here: it is part of its callers
+    untraceable     has a symbol, and ftrace doesn't reach it
+    gone            nothing has its place on this kernel
+
+It says nothing of a case's outcome: what a kernel does is judged by what can be observed of it.
+
+In a record the calls stand in the order in which they were entered, in pieces of one task each:
+
+    {"task": "case", "calls": [[depth, name, count], ...]}
+
+A call's depth is how many calls of the same task it was made in, so that a piece goes on where the task's last one broke off. Equal
+calls in a row, with all that they called, stand there once, with their count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from suites.functions import Functions, element
+
+SEEN = ("ran", "replaced")
+UNSEEN = ("elsewhere", "not called")
+"""The states that say that the kernel's path is another one."""
+
+NESTED = 1
+FOUND = 100
+"""How much an order of calls is worth: by far the most that many functions of the path are found, then that one calls the next."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a function of interest: the task that made it, and the call of interest that it was made in."""
+
+    name: str
+    task: int | str
+    parent: Call | None
+
+    def callers(self) -> Iterator[Call]:
+        """The calls of interest that it was made in, the nearest first."""
+        call = self.parent
+        while call:
+            yield call
+            call = call.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One element of a path: how it is written, and under which names its functions may be entered on this kernel."""
+
+    text: str
+    names: frozenset[str]
+    own: frozenset[str]
+    state: str
+    """What is said of it if none of its names is entered."""
+
+
+def stages(
+    path: Iterable[str],
+    functions: Functions,
+    kernel: tuple[int, ...] | None,
+    found: Mapping[str, str],
+    of: Collection[str],
+) -> list[Stage]:
+    """A path as it is to be looked for on a kernel, in a case `of` this family and variant; `found` is what `Tracer.found` says."""
+    made = []
+    for written in path:
+        own, only = element(written)
+        if only and not only & set(of):
+            continue
+        resolved = [functions.resolve(name, kernel) for name in own]
+        names = frozenset(name for each in resolved for name in each.now)
+        kinds = [each.is_ for each in resolved]
+        made.append(Stage("|".join(own), names, frozenset(own), _unseen(names, kinds, found)))
+    return made
+
+
+def _unseen(names: frozenset[str], kinds: Sequence[str], found: Mapping[str, str]) -> str:
+    """What it means that none of these names was entered; one that can't be seen may have been."""
+    if not names:
+        return "gone"
+    if "inline" in kinds or any(found.get(name) == "no symbol" for name in names):
+        return "inlined"
+    return "untraceable" if any(found.get(name) == "untraceable" for name in names) else "not called"
+
+
+def compare(path: Sequence[Stage], calls: Sequence[Call]) -> list[dict[str, Any]]:
+    """What became of each function of a path: its state, the name that it was entered under, and what came between.
+
+    Between are the calls of interest in which it was made, inside of the call that stands for the function before.
+    """
+    taken = _order(path, calls)
+    entered = {call.name for call in calls}
+    compared: list[dict[str, Any]] = []
+    before: Call | None = None
+    for place, stage in enumerate(path):
+        step: dict[str, Any] = {"function": stage.text}
+        call = taken.get(place)
+        if call:
+            step["state"] = "ran" if call.name in stage.own else "replaced"
+            if call.name != stage.text:
+                step["as"] = call.name
+            step["between"] = _between(before, call)
+            before = call
+        else:
+            step["state"] = "elsewhere" if stage.names & entered else stage.state
+        compared.append(step)
+    return compared
+
+
+def _between(before: Call | None, call: Call) -> list[str]:
+    """The callers of a call inside of the call before; none where it wasn't made inside of that."""
+    names: list[str] = []
+    for caller in call.callers():
+        if caller is before:
+            return names[::-1]
+        names.append(caller.name)
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An order of calls for the first elements of a path, as a chain from its last."""
+
+    worth: int
+    place: int
+    call: Call
+    before: _Found | None
+
+
+def _order(path: Sequence[Stage], calls: Sequence[Call]) -> dict[int, Call]:
+    """The calls that stand for a path's functions: the most that were entered in its order, one calling the next if possible."""
+    best: list[_Found | None] = [None] * len(path)  # of those that end at each element
+    at: dict[int, list[_Found]] = {}  # of those that end at each call
+    for call in calls:
+        new = [
+            _Found(FOUND, place, call, None)
+            if before is None
+            else _Found(before.worth + FOUND + (NESTED if nested else 0), place, call, before)
+            for place, stage in enumerate(path)
+            if call.name in stage.names
+            for before, nested in [_best_before(place, best, at, call)]
+        ]
+        for found in new:
+            at.setdefault(id(call), []).append(found)
+            known = best[found.place]
+            if known is None or found.worth > known.worth:
+                best[found.place] = found
+    chain = max((found for found in best if found), key=lambda found: found.worth, default=None)
+    taken: dict[int, Call] = {}
+    while chain:
+        taken[chain.place] = chain.call
+        chain = chain.before
+    return taken
+
+
+def _best_before(
+    place: int, best: Sequence[_Found | None], at: Mapping[int, list[_Found]], call: Call
+) -> tuple[_Found | None, bool]:
+    """What is best to stand before a call that is taken for this element, and whether the call was made inside of it."""
+    chosen, nested = None, False
+    for found in best[:place]:
+        if found and (chosen is None or found.worth > chosen.worth):
+            chosen = found
+    for caller in call.callers():
+        for found in at.get(id(caller), ()):
+            if found.place < place and (
+                chosen is None or found.worth + NESTED > chosen.worth + (NESTED if nested else 0)
+            ):
+                chosen, nested = found, True
+    return chosen, nested
+
+
+def recorded(
+    calls: Sequence[Call], name_of: Callable[[int | str], str], common: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Calls as a record holds them, without the common ones; `name_of` says what a task is called."""
+    kept: list[_Kept] = []
+    at: dict[int, _Kept] = {}
+    for call in calls:
+        if call.name in common:
+            continue
+        caller = next((at[id(each)] for each in call.callers() if id(each) in at), None)
+        at[id(call)] = one = _Kept(call.name, call.task, caller.depth + 1 if caller else 0)
+        kept.append(one)
+    _fold(kept)
+    pieces: list[dict[str, Any]] = []
+    before: int | str | None = None
+    for one in kept:
+        if not one.count:
+            continue
+        if not pieces or one.task != before:
+            pieces.append({"task": name_of(one.task), "calls": []})
+            before = one.task
+        pieces[-1]["calls"].append([one.depth, one.name, one.count])
+    return pieces
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A call as it is written: its depth, and for how many calls in a row it stands."""
+
+    name: str
+    task: int | str
+    depth: int
+    count: int = 1
+
+
+def _fold(kept: list[_Kept]) -> None:
+    """Count equal calls in a row as one: the later ones, and all that they called, get the count 0."""
+    for depth in sorted(
+        {one.depth for one in kept}, reverse=True
+    ):  # what is inside is folded before what it is inside of
+        first: list[_Kept] = []
+        place = 0
+        while place < len(kept):
+            if kept[place].depth != depth:
+                first = []
+                place += 1
+                continue
+            end = _end(kept, place)
+            whole = kept[place:end]
+            if _broken_off(kept, place, end):
+                first = []
+            elif first and _shape(first) == _shape(whole):
+                first[0].count += 1
+                for one in whole:
+                    one.count = 0
+            else:
+                first = whole
+            place = end
+
+
+def _end(kept: Sequence[_Kept], place: int) -> int:
+    """The place after a call and what it called, as far as no other task comes in between."""
+    end = place + 1
+    while end < len(kept) and kept[end].task == kept[place].task and kept[end].depth > kept[place].depth:
+        end += 1
+    return end
+
+
+def _broken_off(kept: Sequence[_Kept], place: int, end: int) -> bool:
+    """Whether a call goes on after another task's."""
+    after = next((one for one in kept[end:] if one.task == kept[place].task), None)
+    return after is not None and after.depth > kept[place].depth
+
+
+def _shape(calls: Sequence[_Kept]) -> list[tuple[object, ...]]:
+    """What makes calls equal; how often the first one came in a row doesn't."""
+    return [
+        (one.task, one.name, one.depth, one.count if number else 1) for number, one in enumerate(calls) if one.count
+    ]
+
+
+def calls_of(tasks: Iterable[Mapping[str, Any]]) -> list[Call]:
+    """The calls that a record holds, each once, in the order in which they were entered."""
+    calls: list[Call] = []
+    above: dict[str, list[Call]] = {}
+    for piece in tasks:
+        stack = above.setdefault(piece["task"], [])
+        for depth, name, _ in piece["calls"]:
+            del stack[depth:]
+            calls.append(Call(name, piece["task"], stack[-1] if stack else None))
+            stack.append(calls[-1])
+    return calls
+
+
+def shorten(tasks: list[dict[str, Any]], limit: int) -> int:
+    """Leave out, in place, what goes beyond so many calls; returns how many those were."""
+    omitted = 0
+    for piece in tasks:
+        kept = piece["calls"][:limit]
+        omitted += len(piece["calls"]) - len(kept)
+        limit -= len(kept)
+        piece["calls"] = kept
+    tasks[:] = [piece for piece in tasks if piece["calls"]]
+    return omitted

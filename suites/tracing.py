@@ -1,0 +1,135 @@
+"""`--trace-path`: the path that the kernel took through each case, as lines of the record beside the case's own.
+
+Owns what is traced (every function that a path or a document names), what is kept of it, and the cost. Where functions can't be
+traced the run's line says why, and cases run as without. Nothing here changes a case's outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from suites import functions as kernel_functions
+from suites.clauses import Clause, Specification
+from suites.functions import element
+from suites.lab.ftrace import CannotTrace, Traced, Tracer
+from suites.paths import UNSEEN, calls_of, compare, recorded, shorten, stages
+
+KEPT = 5_000
+"""How many calls a record keeps of a case, the first ones, after equal ones in a row are counted as one."""
+
+
+class Tracing:
+    """The tracing of one run, in the process that executes its cases. `kernel` is the version that it is judged as."""
+
+    def __init__(self, specification: Specification, kernel: tuple[int, ...] | None, alone: bool) -> None:
+        self._functions = kernel_functions.load()
+        self._kernel = kernel
+        self._tracer: Tracer | None = None
+        self._traced: Traced | None = None
+        self._reading = 0
+        named = dict.fromkeys(self._functions.known)
+        for clause in specification.clauses.values():
+            named |= dict.fromkeys(name for text in clause.path for name in element(text).names)
+        self._resolved = {name: self._functions.resolve(name, kernel) for name in named}
+        self._common = {
+            now
+            for name, resolved in self._resolved.items()
+            if self._functions.function(name).common
+            for now in resolved.now
+        }
+        try:
+            if not alone:
+                raise CannotTrace("the kernel has one function-graph tracer, and pytest has workers: run without -n")
+            self._tracer = Tracer({now for resolved in self._resolved.values() for now in resolved.now})
+            self.how = "calls of functions of interest were traced by ftrace's function_graph"
+        except CannotTrace as error:
+            self.how = str(error)
+
+    @property
+    def ok(self) -> bool:
+        """Whether functions are traced."""
+        return self._tracer is not None
+
+    def function_lines(self, run: str) -> Iterator[dict[str, Any]]:
+        """What each function of interest is on this kernel, if it can be told."""
+        if self._tracer is None:
+            return
+        for name, resolved in self._resolved.items():
+            function = self._functions.function(name)
+            yield {
+                "type": "function",
+                "run": run,
+                "name": name,
+                "documents": list(function.documents),
+                "is": resolved.is_,
+                "now": list(resolved.now),
+                "since": list(resolved.since) if resolved.since else None,
+                "why": resolved.why,
+                "unreached": function.unreached,
+                "found": {now: self._tracer.found[now] for now in resolved.now},
+            }
+
+    @contextmanager
+    def case(self) -> Iterator[None]:
+        """Trace what is called inside, which is one execution of a case."""
+        if self._tracer is None:
+            yield
+            return
+        self._tracer.begin()
+        try:
+            yield
+        finally:
+            began = time.monotonic_ns()
+            self._traced = self._tracer.end()
+            self._reading = time.monotonic_ns() - began
+
+    def path_line(self, line: Mapping[str, Any], clause: Clause, variant: str | None) -> dict[str, Any] | None:
+        """What the kernel did in the case whose line this is, beside its clause's path; None if it wasn't traced."""
+        if self._tracer is None or self._traced is None:
+            return None
+        began = time.monotonic_ns()
+        traced, self._traced = self._traced, None
+        of = (line["family"], variant) if variant else (line["family"],)
+        path = stages(clause.path, self._functions, self._kernel, self._tracer.found, of)
+        names = _Names(self._tracer, {step["tid"] for step in line["observed"]["steps"]})
+        tasks = recorded(traced.calls, names, self._common - {name for stage in path for name in stage.names})
+        omitted = shorten(tasks, KEPT)
+        steps = compare(path, calls_of(tasks))
+        return {
+            "type": "path",
+            **{key: line[key] for key in ("run", "case", "clause", "family")},
+            "as_stated": not any(step["state"] in UNSEEN for step in steps),
+            "steps": steps,
+            "tasks": tasks,
+            "omitted": omitted,
+            "lost": traced.lost,
+            "cost_ns": self._reading + time.monotonic_ns() - began,
+        }
+
+    def close(self) -> None:
+        """Leave the kernel's tracer as it was."""
+        if self._tracer:
+            self._tracer.close()
+            self._tracer = None
+
+
+class _Names:
+    """What tasks are called in one case: by their kind, and from the second of a kind on by their number."""
+
+    def __init__(self, tracer: Tracer, threads: Collection[int]) -> None:
+        self._tracer = tracer
+        self._threads = threads
+        self._given: dict[int | str, str] = {}
+        self._kinds: Counter[str] = Counter()
+
+    def __call__(self, task: int | str) -> str:
+        if task not in self._given:
+            kind = self._tracer.task(int(task), self._threads)
+            self._kinds[kind] += 1
+            number = self._kinds[kind]
+            self._given[task] = f"{kind} {number}" if number > 1 else kind
+        return self._given[task]
