@@ -20,6 +20,7 @@ from reports.evidence import Row as Fact
 from reports.lines import Case, Observed, Statement, Step
 from reports.matrix import RANKS, Row, executed, rank_of, rows, statements, together, verdict
 from reports.pages import Stand, again, anchor, fill, stands, write_page
+from reports.path_page import path_values
 from reports.record import Run, in_words
 from reports.strace import strace
 from reports.timeline import timeline
@@ -113,6 +114,7 @@ def render(runs: Sequence[Run]) -> str:
         cell_anchor=lambda row, stand: anchor(f"{row.id}@{stand.name}"),
         wrong=WRONG,
         on_all=lambda row: _on_all(row, places),
+        **path_values(places, said),
     )
 
 

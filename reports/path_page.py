@@ -1,0 +1,75 @@
+"""What the page shows of paths through the kernel: values for `templates/paths.html`.
+
+Owns which kernels, functions and trees stand where. What came of functions is `reports.courses` and `reports.coverage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reports.courses import WORDS, Comparison, Line, comparisons, name_of, on, tree
+from reports.coverage import Covered, by_document, cost, coverage, traced
+from reports.lines import Statement
+from reports.pages import Stand
+
+WAY = 8
+"""How many of the calls between two functions of a path are named."""
+
+
+def path_values(places: Sequence[Stand], said: Mapping[str, Statement]) -> dict[str, object]:
+    """What the templates ask for; `traced` is False, and nothing else is asked for, where no run was traced."""
+    runs = [stand.run for stand in places]
+    tracing = [stand for stand in places if stand.run.functions or stand.run.paths]
+    names = {stand.number - 1: stand.name for stand in tracing}
+    functions = coverage([stand.run for stand in tracing])
+    groups = dict(by_document(functions))
+    others = groups.pop("", [])
+    titles = _titles(said)
+
+    def trees(comparison: Comparison) -> list[tuple[str, str, int, list[Line]]]:
+        """A tree for each column, with whose it is; equal ones once."""
+        found: dict[tuple[Line, ...], tuple[str, str, int, list[Line]]] = {}
+        for course in comparison.courses:
+            for column in course.columns:
+                path, lines = column.example, tree(column.example)
+                if lines:
+                    whose = f"{course.cases[0]} on {names[column.places[0]]}"
+                    found.setdefault(tuple(lines), (whose, str(path.calls), path.lost, lines))
+        return list(found.values())
+
+    def reasons(function: Covered) -> list[str]:
+        """Each with its kernels, if they aren't all."""
+        return [
+            reason.words
+            if len(reason.places) == len(tracing)
+            else f"{reason.words} ({', '.join(tracing[place].name for place in reason.places)})"
+            for reason in function.reasons
+        ]
+
+    return {
+        "traced": traced(runs),
+        "tracing": tracing,
+        "comparisons": lambda row: comparisons(row, runs),
+        "costs": [(stand, made) for stand in places if (made := cost(stand.run))],
+        "named_functions": [(titles.get(document, f"Document {document}"), rows) for document, rows in groups.items()],
+        "other_functions": [("", others)] if others else [],
+        "unseen": [function for function in functions if function.documents and not function.seen],
+        "path_words": WORDS,
+        "path_number": {state: number for number, state in enumerate(WORDS, 1)},
+        "name_of": name_of,
+        "on": lambda numbers: on(numbers, names),
+        "reasons": reasons,
+        "trees": trees,
+        "way": _way,
+    }
+
+
+def _titles(said: Mapping[str, Statement]) -> dict[str, str]:
+    """What documents are called, by their numbers, "001: signal-driven I/O"."""
+    documents = dict.fromkeys(statement.document for statement in said.values() if statement.document)
+    return {document.partition(":")[0]: document for document in documents}
+
+
+def _way(between: Sequence[str]) -> str:
+    named = [*map(name_of, between[:WAY])]
+    return " → ".join([*named, f"{len(between) - WAY} more"] if len(between) > WAY else named)
