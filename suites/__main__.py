@@ -16,6 +16,7 @@ from suites.catalogue import all_cases
 from suites.clauses import Specification, SpecificationError, load
 from suites.execution import lacking_observers, running_version
 from suites.judge import judge
+from suites.tracing import Interest, verdict
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -109,6 +110,9 @@ def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]
     lacking: frozenset[str] = frozenset()
     planned = 0
     counts: Counter[str] = Counter()
+    interest: Interest | None = None
+    found: dict[str, str] = {}
+    told = False
     for line in _lines(path):
         match line.get("type"):
             case "run":
@@ -116,6 +120,18 @@ def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]
                 lacking = lacking_observers(line["capabilities"])
                 planned = len(line["planned"])
                 line = line | {"specification": specification.sha256}
+                interest, found, told = Interest(specification, kernel), {}, False
+            case "function":
+                found |= line["found"]
+                continue  # all are told anew
+            case "clause":
+                if found and interest and not told:
+                    yield from interest.lines(line["run"], found)
+                    told = True
+                line = line | {"path": list(specification.clause(line["id"]).path)}
+            case "path" if interest:
+                clause, variant = specification.clause(line["clause"]), _variant(line)
+                line = line | verdict(interest.path(clause, line["family"], variant, found), line["tasks"])
             case "case":
                 line = _judged_case(specification, line, kernel, lacking)
                 counts[line["outcome"]] += 1
@@ -130,11 +146,15 @@ def _judged_case(
 ) -> dict[str, Any]:
     if line["outcome"] not in ("PASS", "FAIL") or not line["observed"] or line["verdict"].startswith("hung"):
         return line
-    variant = line["case"].rpartition("[")[2].removesuffix("]").removeprefix(line["family"]).removeprefix("-")
     clause = specification.clause(line["clause"])
-    expected = specification.expectation(clause, line["family"], variant or None, kernel, lacking)
+    expected = specification.expectation(clause, line["family"], _variant(line), kernel, lacking)
     outcome, verdict = judge(expected, line["observed"])
     return line | {"expected": expected, "outcome": outcome, "verdict": verdict, "level": clause.level}
+
+
+def _variant(line: dict[str, Any]) -> str | None:
+    """Which of its clause's variants a case is, by its name."""
+    return line["case"].rpartition("[")[2].removesuffix("]").removeprefix(line["family"]).removeprefix("-") or None
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ Owns what is said of each function of a path:
     inlined         has no symbol of its own here: it is part of its callers
     untraceable     has a symbol, and ftrace doesn't reach it
     gone            nothing has its place on this kernel
+    not traced      the tracer wasn't asked for it: the record is older than the path
 
 It says nothing of a case's outcome: what a kernel does is judged by what can be observed of it.
 
@@ -88,9 +89,11 @@ def _unseen(names: frozenset[str], kinds: Sequence[str], found: Mapping[str, str
     """What it means that none of these names was entered; one that can't be seen may have been."""
     if not names:
         return "gone"
-    if "inline" in kinds or any(found.get(name) == "no symbol" for name in names):
+    if not names <= found.keys():
+        return "not traced"
+    if "inline" in kinds or any(found[name] == "no symbol" for name in names):
         return "inlined"
-    return "untraceable" if any(found.get(name) == "untraceable" for name in names) else "not called"
+    return "untraceable" if any(found[name] == "untraceable" for name in names) else "not called"
 
 
 def compare(path: Sequence[Stage], calls: Sequence[Call]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,48 +16,33 @@ from suites import functions as kernel_functions
 from suites.clauses import Clause, Specification
 from suites.functions import element
 from suites.lab.ftrace import CannotTrace, Traced, Tracer
-from suites.paths import UNSEEN, calls_of, compare, recorded, shorten, stages
+from suites.paths import UNSEEN, Stage, calls_of, compare, recorded, shorten, stages
 
 KEPT = 5_000
 """How many calls a record keeps of a case, the first ones, after equal ones in a row are counted as one."""
 
 
-class Tracing:
-    """The tracing of one run, in the process that executes its cases. `kernel` is the version that it is judged as."""
+class Interest:
+    """The functions that a path or a document names, as they are called on a kernel (6, 12, 107); None is the newest."""
 
-    def __init__(self, specification: Specification, kernel: tuple[int, ...] | None, alone: bool) -> None:
+    def __init__(self, specification: Specification, kernel: tuple[int, ...] | None) -> None:
         self._functions = kernel_functions.load()
         self._kernel = kernel
-        self._tracer: Tracer | None = None
-        self._traced: Traced | None = None
-        self._reading = 0
         named = dict.fromkeys(self._functions.known)
         for clause in specification.clauses.values():
             named |= dict.fromkeys(name for text in clause.path for name in element(text).names)
         self._resolved = {name: self._functions.resolve(name, kernel) for name in named}
-        self._common = {
+        self.names = {now for resolved in self._resolved.values() for now in resolved.now}
+        self.common = {
             now
             for name, resolved in self._resolved.items()
             if self._functions.function(name).common
             for now in resolved.now
         }
-        try:
-            if not alone:
-                raise CannotTrace("the kernel has one function-graph tracer, and pytest has workers: run without -n")
-            self._tracer = Tracer({now for resolved in self._resolved.values() for now in resolved.now})
-            self.how = "calls of functions of interest were traced by ftrace's function_graph"
-        except CannotTrace as error:
-            self.how = str(error)
+        """Those that are called all the time."""
 
-    @property
-    def ok(self) -> bool:
-        """Whether functions are traced."""
-        return self._tracer is not None
-
-    def function_lines(self, run: str) -> Iterator[dict[str, Any]]:
-        """What each function of interest is on this kernel, if it can be told."""
-        if self._tracer is None:
-            return
+    def lines(self, run: str, found: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """A line of the record for each function; `found` is what `Tracer.found` says."""
         for name, resolved in self._resolved.items():
             function = self._functions.function(name)
             yield {
@@ -70,8 +55,45 @@ class Tracing:
                 "since": list(resolved.since) if resolved.since else None,
                 "why": resolved.why,
                 "unreached": function.unreached,
-                "found": {now: self._tracer.found[now] for now in resolved.now},
+                "found": {now: found[now] for now in resolved.now if now in found},
             }
+
+    def path(self, clause: Clause, family: str, variant: str | None, found: Mapping[str, str]) -> list[Stage]:
+        """What to look for in the calls of a case of a clause."""
+        return stages(clause.path, self._functions, self._kernel, found, (family, variant) if variant else (family,))
+
+
+def verdict(path: Sequence[Stage], tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a record says of a path beside the calls that it holds."""
+    steps = compare(path, calls_of(tasks))
+    return {"as_stated": not any(step["state"] in UNSEEN for step in steps), "steps": steps}
+
+
+class Tracing:
+    """The tracing of one run, in the process that executes its cases, `alone` or as one of pytest's workers."""
+
+    def __init__(self, specification: Specification, kernel: tuple[int, ...] | None, alone: bool) -> None:
+        self._interest = Interest(specification, kernel)
+        self._tracer: Tracer | None = None
+        self._traced: Traced | None = None
+        self._reading = 0
+        try:
+            if not alone:
+                raise CannotTrace("the kernel has one function-graph tracer, and pytest has workers: run without -n")
+            self._tracer = Tracer(self._interest.names)
+            self.how = "calls of functions of interest were traced by ftrace's function_graph"
+        except CannotTrace as error:
+            self.how = str(error)
+
+    @property
+    def ok(self) -> bool:
+        """Whether functions are traced."""
+        return self._tracer is not None
+
+    def function_lines(self, run: str) -> Iterator[dict[str, Any]]:
+        """What each function of interest is on this kernel, where it can be told."""
+        if self._tracer:
+            yield from self._interest.lines(run, self._tracer.found)
 
     @contextmanager
     def case(self) -> Iterator[None]:
@@ -93,17 +115,15 @@ class Tracing:
             return None
         began = time.monotonic_ns()
         traced, self._traced = self._traced, None
-        of = (line["family"], variant) if variant else (line["family"],)
-        path = stages(clause.path, self._functions, self._kernel, self._tracer.found, of)
+        path = self._interest.path(clause, line["family"], variant, self._tracer.found)
         names = _Names(self._tracer, {step["tid"] for step in line["observed"]["steps"]})
-        tasks = recorded(traced.calls, names, self._common - {name for stage in path for name in stage.names})
+        wanted = {name for stage in path for name in stage.names}
+        tasks = recorded(traced.calls, names, self._interest.common - wanted)
         omitted = shorten(tasks, KEPT)
-        steps = compare(path, calls_of(tasks))
         return {
             "type": "path",
             **{key: line[key] for key in ("run", "case", "clause", "family")},
-            "as_stated": not any(step["state"] in UNSEEN for step in steps),
-            "steps": steps,
+            **verdict(path, tasks),
             "tasks": tasks,
             "omitted": omitted,
             "lost": traced.lost,
