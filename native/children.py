@@ -73,6 +73,10 @@ class Child:
         """Have it close its copy of a descriptor; when this returns, it has."""
         self.call("close", lib.SYS_close, fd)
 
+    def copy(self, fd: int) -> int:
+        """Take a copy of a descriptor of its, for the same open file; pidfd_getfd(2), Linux 5.6."""
+        return done("pidfd_getfd", (self.pid, fd), lib.child_copy(self.pid, fd))
+
     def set_mask(self, signals: Iterable[int]) -> None:
         """Have it block these signals and no others; what was pending and isn't blocked takes effect at once."""
         self.call("sigprocmask", lib.CHILD_SET_MASK, int(ffi.cast("long", mask_of(signals))))

@@ -17,6 +17,8 @@ AF_NETLINK: int
 AF_PACKET: int
 AF_VSOCK: int
 AF_ALG: int
+AF_CAN: int
+AF_PHONET: int
 SOCK_STREAM: int
 SOCK_DGRAM: int
 SOCK_RAW: int
@@ -37,6 +39,7 @@ IPPROTO_UDPLITE: int
 IPPROTO_MPTCP: int
 NETLINK_ROUTE: int
 NETLINK_USERSOCK: int
+NETLINK_NETFILTER: int
 NETLINK_SOCK_DIAG: int
 NETLINK_KOBJECT_UEVENT: int
 ETH_P_ALL: int
@@ -394,6 +397,7 @@ SYS_bind: int
 SYS_capset: int
 SYS_close: int
 SYS_connect: int
+SYS_delete_module: int
 SYS_dup: int
 SYS_dup3: int
 SYS_epoll_pwait: int
@@ -405,6 +409,7 @@ SYS_ioctl: int
 SYS_kill: int
 SYS_listen: int
 SYS_mount: int
+SYS_openat: int
 SYS_pidfd_getfd: int
 SYS_pidfd_open: int
 SYS_poll: int

@@ -253,6 +253,18 @@ class TestChild:
             child.close(999)
         child.exit()
 
+    def test_descriptor_of_a_child_is_copied(self) -> None:
+        child = native.fork_child()
+        theirs = child.call("socket", native.SYS_socket, AF_UNIX, SOCK_STREAM, 0)
+        own = child.copy(theirs)
+        native.set_flags(own, native.O_NONBLOCK)
+
+        assert child.call("fcntl", native.SYS_fcntl, theirs, native.F_GETFL) & native.O_NONBLOCK
+        with pytest.raises(CallError, match=rf"pidfd_getfd\({child.pid}, 999\): EBADF"):
+            child.copy(999)
+        child.exit()
+        close(own)
+
     def test_child_that_hangs_is_left_at_the_deadline(self, pair: Pair) -> None:
         child = native.fork_child()
         deadline_start(5 * MS)

@@ -197,3 +197,19 @@ static long child_reap(struct child *child, int pid)
     }
     return reaped;
 }
+
+/* Returns a copy of a descriptor of its, which stands for the same open file, or -errno. */
+static long child_copy(int pid, int fd)
+{
+#if defined(SYS_pidfd_open) && defined(SYS_pidfd_getfd)
+    long process = kernel_result(syscall(SYS_pidfd_open, pid, 0));
+    if (process < 0)
+        return process;
+    long copy = kernel_result(syscall(SYS_pidfd_getfd, process, fd, 0));
+    close((int)process);
+    return copy;
+#else
+    (void)pid, (void)fd;
+    return -ENOSYS;
+#endif
+}

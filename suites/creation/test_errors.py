@@ -22,7 +22,6 @@ from native import (
     SOCK_RDM,
     SOCK_SEQPACKET,
     SOCK_STREAM,
-    Child,
     SYS_accept4,
     SYS_socket,
     SYS_socketpair,
@@ -37,8 +36,8 @@ from native import (
     socketpair,
 )
 from suites.catalogue import clause
-from suites.lab.calls import made, pair_made
-from suites.lab.case import Case, Plain, attempt
+from suites.lab.calls import made, made_by, none, pair_made, pair_made_by
+from suites.lab.case import Case, attempt
 from suites.lab.counters import protocol_counts, sockets_in_use
 from suites.lab.privileges import drop_capabilities, fill_table
 
@@ -55,21 +54,6 @@ MISMATCHES = {
     "stream_of_255": (SOCK_STREAM, 255),
 }
 PROTOCOLS = {"negative": -1, "one": 1, "two": 2, "max": 263, "unused": 1, "beyond": 200}
-
-
-def made_by(child: Child, domain: int, type: int, protocol: int = 0) -> Plain:
-    """What socket(2) of a child comes to: 0 for a socket, which the child keeps, or the errno."""
-    return none(attempt(child.call, "socket", SYS_socket, domain, type, protocol))
-
-
-def pair_made_by(child: Child, domain: int, type: int, protocol: int = 0) -> Plain:
-    """What socketpair(2) of a child comes to: 0 for a pair, which the child keeps, or the errno."""
-    return none(attempt(child.call, "socketpair", SYS_socketpair, domain, type, protocol, bytearray(8)))
-
-
-def none(outcome: Plain) -> Plain:
-    """An outcome without the descriptor's number, which says nothing."""
-    return 0 if isinstance(outcome, int) else outcome
 
 
 @clause("errors.flags.unknown")

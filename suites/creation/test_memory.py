@@ -1,7 +1,5 @@
 """Where a socket's memory comes from and goes, and how the kernel counts it."""
 
-from pathlib import Path
-
 from native import (
     AF_INET,
     IPPROTO_IPV6,
@@ -24,7 +22,7 @@ from native import (
 from suites.catalogue import clause
 from suites.lab.calls import port_of
 from suites.lab.case import Case, Descriptor, attempt
-from suites.lab.counters import protocol_counts, protocol_of, protocols, sockets_in_use
+from suites.lab.counters import active_objects, protocol_counts, protocol_of, protocols, sockets_in_use
 from suites.lab.families import FAMILIES, Family
 
 MANY = 400
@@ -111,12 +109,6 @@ def test_table_of_protocols_has_a_column_for_each_function(case: Case) -> None:
     head = list(row(case))
 
     case.at("read", facts=" ".join(head[:COLUMNS_BEFORE]), functions=" ".join(head[COLUMNS_BEFORE:]))
-
-
-def active_objects(cache: str) -> int:
-    """How many objects of a cache are in use, as /proc/slabinfo counts them: all of a slab that a CPU holds."""
-    rows = (line.split() for line in Path("/proc/slabinfo").read_text().splitlines()[2:])
-    return next(int(found[1]) for found in rows if found[0] == cache)
 
 
 @clause("memory.cache.grows")

@@ -4,7 +4,6 @@ import os
 import struct
 from pathlib import Path
 
-import native
 from native import (
     AF_INET,
     AF_INET6,
@@ -37,6 +36,7 @@ from suites.catalogue import clause
 from suites.lab import rtnetlink
 from suites.lab.case import Case, Descriptor, Plain, attempt
 from suites.lab.counters import sockstat
+from suites.lab.links import await_end_of, lay_link
 from suites.lab.privileges import drop_capabilities
 
 SO_NETNS_COOKIE = 71
@@ -44,9 +44,6 @@ SO_NETNS_COOKIE = 71
 
 SIOCGIFINDEX = 0x8933
 """include/uapi/linux/sockios.h: the index of a device in the network of the socket that is asked."""
-
-IFLA_IFNAME, IFLA_LINKINFO, IFLA_NET_NS_PID = 3, 18, 19
-IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 
 
 def network() -> str:
@@ -207,23 +204,6 @@ def test_kernels_own_sockets_are_not_counted(case: Case) -> None:
     made_by(child, case)
 
     case.at("made", before=before, after=in_use(child))
-
-
-def lay_link(netlink: int, name: str, child: Child) -> None:
-    """A veth pair with one end here and the other where a child is: it goes when either network does."""
-    link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
-    peer = link + rtnetlink.attribute(IFLA_IFNAME, f"{name}p\0".encode())
-    peer += rtnetlink.attribute(IFLA_NET_NS_PID, struct.pack("=I", child.pid))
-    data = rtnetlink.attribute(IFLA_INFO_DATA, rtnetlink.attribute(VETH_INFO_PEER, peer))
-    info = rtnetlink.attribute(IFLA_LINKINFO, rtnetlink.attribute(IFLA_INFO_KIND, b"veth\0") + data)
-    body = link + rtnetlink.attribute(IFLA_IFNAME, f"{name}\0".encode()) + info
-    rtnetlink.ask(netlink, rtnetlink.Kind.NEWLINK, rtnetlink.CREATE, body, "lay a link to another network")
-
-
-def await_end_of(name: str) -> None:
-    """Return once a device is no more. Raises DeadlineExpired."""
-    while isinstance(attempt(if_index, name), int):
-        native.sched_yield()
 
 
 @clause("namespace.held.alive")

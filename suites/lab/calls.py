@@ -123,3 +123,18 @@ def pair_made(case: Case, domain: int, type: int, protocol: int = 0) -> Plain:
     except native.CallError as error:
         return error.name
     return 0
+
+
+def made_by(child: native.Child, domain: int, type: int, protocol: int = 0) -> Plain:
+    """What socket(2) of a child comes to: 0 for a socket, which the child keeps, or the errno."""
+    return none(attempt(child.call, "socket", native.SYS_socket, domain, type, protocol))
+
+
+def pair_made_by(child: native.Child, domain: int, type: int, protocol: int = 0) -> Plain:
+    """What socketpair(2) of a child comes to: 0 for a pair, which the child keeps, or the errno."""
+    return none(attempt(child.call, "socketpair", native.SYS_socketpair, domain, type, protocol, bytearray(8)))
+
+
+def none(outcome: Plain) -> Plain:
+    """An outcome without the descriptor's number, which says nothing."""
+    return 0 if isinstance(outcome, int) else outcome

@@ -147,6 +147,8 @@ _PROTOCOLS = {
     "packet": "PACKET",
     "netlink": "NETLINK",
     "vsock": "AF_VSOCK",
+    "phonet": "PHONET",
+    "l2tp": "L2TP/IP",
 }
 """What the protocol of a family's sockets is called in /proc/net/protocols."""
 
@@ -155,3 +157,9 @@ def protocol_of(family: str) -> str:
     """The name of a family's row in /proc/net/protocols; kernels before 5.15 have one for all of AF_UNIX."""
     name = _PROTOCOLS[family]
     return name if name in protocols() else name.partition("-")[0]
+
+
+def active_objects(cache: str) -> int:
+    """How many objects of a cache are in use, as /proc/slabinfo counts them: all of a slab that a CPU holds."""
+    rows = (line.split() for line in Path("/proc/slabinfo").read_text().splitlines()[2:])
+    return next(int(found[1]) for found in rows if found[0] == cache)

@@ -17,6 +17,8 @@ from native import (
     AF_PACKET,
     MSG_DONTWAIT,
     SOCK_DGRAM,
+    CallError,
+    Child,
     close,
     if_index,
     if_up,
@@ -27,7 +29,8 @@ from native import (
 )
 from suites.lab.rtnetlink import CREATE, REPLACE, Kind, Refused, ask, attribute, connect, route_type
 
-IFLA_IFNAME, IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 3, 18, 1, 2, 1
+IFLA_IFNAME, IFLA_LINKINFO, IFLA_NET_NS_PID = 3, 18, 19
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 2
 NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80
 NDTA_NAME, NDTA_PARMS = 1, 6
@@ -208,12 +211,7 @@ class SwitchedLink:
 
 def _make(netlink: int, name: str, ipv6: bool = True) -> None:
     """Make a veth pair, up, on which nothing is sent but what a case sends."""
-    link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
-    peer = link + attribute(IFLA_IFNAME, f"{name}p\0".encode())
-    data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
-    info = attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"veth\0") + data)
-    body = link + attribute(IFLA_IFNAME, f"{name}\0".encode()) + info
-    ask(netlink, Kind.NEWLINK, CREATE, body, "make a veth pair")
+    _lay(netlink, name)
     for device in (f"{name}p", name):  # the second one up sends at once, the first when linkwatch has seen its carrier
         settings = Path("/proc/sys/net/ipv6/conf", device)
         if settings.exists():
@@ -222,3 +220,24 @@ def _make(netlink: int, name: str, ipv6: bool = True) -> None:
             (settings / "router_solicitations").write_text("0")
             (settings / "disable_ipv6").write_text("0" if ipv6 and device == name else "1")
         if_up(device)
+
+
+def lay_link(netlink: int, name: str, child: Child) -> None:
+    """A veth pair with one end here and the other where a child is: it goes when either network does."""
+    _lay(netlink, name, attribute(IFLA_NET_NS_PID, struct.pack("=I", child.pid)))
+
+
+def await_end_of(name: str) -> None:
+    """Return once a device is no more. Raises DeadlineExpired."""
+    with suppress(CallError):
+        while if_index(name):
+            sched_yield()
+
+
+def _lay(netlink: int, name: str, of_the_other_end: bytes = b"") -> None:
+    link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
+    peer = link + attribute(IFLA_IFNAME, f"{name}p\0".encode()) + of_the_other_end
+    data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
+    info = attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"veth\0") + data)
+    body = link + attribute(IFLA_IFNAME, f"{name}\0".encode()) + info
+    ask(netlink, Kind.NEWLINK, CREATE, body, "make a veth pair")
