@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from reports import claims, diff, explain, handbook, html, junit, kcidb, ktap, table, tmt, totals
+from reports import claims, diff, explain, handbook, html, junit, kcidb, ktap, paths, table, tmt, totals
 from reports.output import OutputError
 from reports.record import RecordError
 from reports.visible import one_line
@@ -25,6 +25,7 @@ COMMANDS = {
     "junit": junit,
     "kcidb": kcidb,
     "ktap": ktap,
+    "paths": paths,
     "table": table,
     "tmt": tmt,
     "totals": totals,

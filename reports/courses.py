@@ -41,7 +41,10 @@ COLUMNS = 16
 """How many ways that cases took are shown of a clause."""
 
 STEPS = 100
-"""How many functions of a path are shown, and how many calls between two."""
+"""How many functions of a path are shown."""
+
+WAY = 8
+"""How many of the calls between two functions of a path are named."""
 
 NAME = 100
 """How much of a function's name is shown, in bytes."""
@@ -79,6 +82,14 @@ class Note(NamedTuple):
     since: tuple[str, ...]
     why: str
     places: tuple[int, ...]
+
+    @property
+    def words(self) -> str:
+        """The note as a sentence."""
+        now = " or ".join(map(name_of, self.now)) or "gone"
+        what = name_of(self.name) + (f" is {now}" if self.now != (self.name,) else "")
+        since = f" since {', '.join(self.since)}" if self.since else ""
+        return f"{what}{since}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +175,12 @@ def on(places: Sequence[int], names: Mapping[int, str]) -> str:
     return f"all {len(names)} kernels" if len(places) == len(names) > 1 else ", ".join(names[place] for place in places)
 
 
+def named_way(between: Sequence[str]) -> str:
+    """The calls between two functions of a path."""
+    more = [f"{len(between) - WAY} more"] if len(between) > WAY else []
+    return " → ".join([*map(name_of, between[:WAY]), *more])
+
+
 # A tree of calls
 
 
@@ -217,7 +234,7 @@ def _skipped(number: int) -> list[Line]:
 
 def _line(call: Call, names: set[str]) -> Line:
     times = f" {TIMES} {call.times}" if call.times > 1 else ""
-    return Line(call.name in names, f"{'  ' * min(max(call.depth, 0), INDENTS)}{name_of(call.name)}{times}")
+    return Line(call.name in names, f"{'  ' * min(max(call.depth, 0) + 1, INDENTS)}{name_of(call.name)}{times}")
 
 
 def name_of(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from reports.lines import Statement
 from reports.matrix import executed, together
 from reports.record import Run
 from reports.traces import Function, Path
@@ -26,6 +27,16 @@ class Cell(NamedTuple):
     names: tuple[str, ...]
     clauses: int
     plainest: str
+
+
+class Alike(NamedTuple):
+    """Kernels on which a function did the same, and in how many clauses' cases it was seen there, at least and at most."""
+
+    state: str
+    names: tuple[str, ...]
+    places: tuple[int, ...]
+    least: int
+    most: int
 
 
 class Reason(NamedTuple):
@@ -53,9 +64,11 @@ class Covered(NamedTuple):
         """The clauses under which it was seen, the plainest of each kernel, each once."""
         return tuple(dict.fromkeys(cell.plainest for cell in self.cells if cell.plainest))
 
-    def together(self) -> list[tuple[Cell, list[int]]]:
-        """Kernels of which the same is to be said, but for the clauses under which it was seen."""
-        return together({place: cell._replace(plainest="") for place, cell in enumerate(self.cells)})
+    def together(self) -> Iterator[Alike]:
+        """Its cells, those of kernels that did the same in one."""
+        for (state, names), places in together({at: (cell.state, cell.names) for at, cell in enumerate(self.cells)}):
+            clauses = [self.cells[place].clauses for place in places]
+            yield Alike(state, names, tuple(places), min(clauses), max(clauses))
 
 
 class Cost(NamedTuple):
@@ -75,10 +88,29 @@ class Cost(NamedTuple):
         """The cost as a share of the time that the traced cases took, in words."""
         return f"{self.cost_ns / self.duration_ns:.0%}" if self.duration_ns > 0 else "unknown"
 
+    @property
+    def seconds(self) -> str:
+        """The cost in seconds."""
+        return f"{self.cost_ns / 1e9:.1f}"
+
+    @property
+    def words(self) -> str:
+        """The account as a sentence."""
+        if not self.ok:
+            return f"couldn't be traced: {self.how}"
+        cases = f"{self.traced} of {self.executed} executed cases traced, {self.calls} calls, {self.lost} events lost"
+        return f"{cases}; it took {self.seconds} s, {self.share} of the time of these cases"
+
 
 def traced(runs: Sequence[Run]) -> bool:
     """Whether any run was asked to trace."""
     return any(run.head.trace or run.functions or run.paths for run in runs)
+
+
+def titles(said: Mapping[str, Statement]) -> dict[str, str]:
+    """What documents are called, by their numbers, "001: signal-driven I/O", as far as statements say it."""
+    documents = dict.fromkeys(statement.document for statement in said.values() if statement.document)
+    return {document.partition(":")[0]: document for document in documents}
 
 
 def by_document(functions: Sequence[Covered]) -> list[tuple[str, list[Covered]]]:

@@ -15,6 +15,7 @@ from reports.commandline import read_files
 from reports.evidence import MEASURED, evidence, parameters
 from reports.lines import Case, Clause, Statement
 from reports.matrix import RANKS, Row, labels, ordered, rank_of, rows, statements
+from reports.paths import taken
 from reports.record import RecordError, Run
 from reports.terminal import Paint, Style, coloured, differing, facts, fold, said, width
 from reports.visible import one_line, visible
@@ -60,6 +61,8 @@ def account(name: str, runs: Sequence[Run], columns: int, paint: Paint) -> Itera
         alike.setdefault(lines, []).append(label)
     for lines, names in alike.items():
         yield from ("", *fold(one_line(", ".join(names)), columns, "  ", "  "), *lines)
+    if path := list(taken(row, placed, columns, paint)):
+        yield from ("", paint("The path that each kernel took", "bold"), *path)
 
 
 def _clause(

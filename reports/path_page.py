@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reports.courses import WORDS, Comparison, Line, comparisons, name_of, on, tree
-from reports.coverage import Covered, by_document, cost, coverage, traced
+from reports.courses import WORDS, Comparison, Line, comparisons, name_of, named_way, on, tree
+from reports.coverage import Covered, by_document, cost, coverage, titles, traced
 from reports.lines import Statement
 from reports.pages import Stand
-
-WAY = 8
-"""How many of the calls between two functions of a path are named."""
 
 
 def path_values(places: Sequence[Stand], said: Mapping[str, Statement]) -> dict[str, object]:
@@ -24,7 +21,7 @@ def path_values(places: Sequence[Stand], said: Mapping[str, Statement]) -> dict[
     functions = coverage([stand.run for stand in tracing])
     groups = dict(by_document(functions))
     others = groups.pop("", [])
-    titles = _titles(said)
+    called = titles(said)
 
     def trees(comparison: Comparison) -> list[tuple[str, str, int, list[Line]]]:
         """A tree for each column, with whose it is; equal ones once."""
@@ -51,7 +48,7 @@ def path_values(places: Sequence[Stand], said: Mapping[str, Statement]) -> dict[
         "tracing": tracing,
         "comparisons": lambda row: comparisons(row, runs),
         "costs": [(stand, made) for stand in places if (made := cost(stand.run))],
-        "named_functions": [(titles.get(document, f"Document {document}"), rows) for document, rows in groups.items()],
+        "named_functions": [(called.get(document, f"Document {document}"), rows) for document, rows in groups.items()],
         "other_functions": [("", others)] if others else [],
         "unseen": [function for function in functions if function.documents and not function.seen],
         "path_words": WORDS,
@@ -60,16 +57,5 @@ def path_values(places: Sequence[Stand], said: Mapping[str, Statement]) -> dict[
         "on": lambda numbers: on(numbers, names),
         "reasons": reasons,
         "trees": trees,
-        "way": _way,
+        "way": named_way,
     }
-
-
-def _titles(said: Mapping[str, Statement]) -> dict[str, str]:
-    """What documents are called, by their numbers, "001: signal-driven I/O"."""
-    documents = dict.fromkeys(statement.document for statement in said.values() if statement.document)
-    return {document.partition(":")[0]: document for document in documents}
-
-
-def _way(between: Sequence[str]) -> str:
-    named = [*map(name_of, between[:WAY])]
-    return " → ".join([*named, f"{len(between) - WAY} more"] if len(between) > WAY else named)

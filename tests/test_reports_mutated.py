@@ -125,6 +125,7 @@ FORMS = {
     "junit": Form(("junit", "MUTANT"), is_junit),
     "kcidb": Form(("kcidb", "MUTANT"), is_json),
     "ktap": Form(("ktap", "MUTANT"), is_ktap),
+    "paths": Form(("paths", "MUTANT", "WHOLE"), is_text),
     "table": Form(("table", "MUTANT"), is_text),
     "tmt": Form(("tmt", "MUTANT"), is_json),
     "totals": Form(("totals", "MUTANT"), is_text),
