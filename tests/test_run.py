@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from reports.record import read
+from suites.functions import FILE
 from tests.conftest import ROOT, Ran, run_suites, suites_command
 
 CLAUSE = """
@@ -81,6 +82,7 @@ class Mini:
         """Write the files."""
         (self.root / "suites" / "specification").mkdir(exist_ok=True)
         (self.root / "suites" / "specification" / "mini.toml").write_text(self.clauses)
+        shutil.copy(FILE, self.root / "suites" / "specification")
         (self.root / "suites" / "mini").mkdir(exist_ok=True)
         (self.root / "suites" / "mini" / "test_mini.py").write_text(self.cases)
 
@@ -157,6 +159,27 @@ def test_workers_record_the_same_outcomes(host_run: Ran, tmp_path: Path) -> None
     assert sorted(parallel.of("run")[0]["planned"]) == sorted(host_run.of("run")[0]["planned"])
     assert {line["worker"] for line in parallel.of("case")} == {"gw0", "gw1"}
     assert parallel.code == host_run.code
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_where_functions_cannot_be_traced_the_record_says_why(mini: Mini, workers: str) -> None:
+    """Cases run as without; a tracer is one process's, so with workers there is none anywhere."""
+    mini.add("passes")
+
+    ran = mini.run("--trace-path", "-n", workers)
+
+    (run,) = ran.of("run")
+    assert run["trace"]["how"]
+    assert run["trace"]["ok"] is (workers == "0" and can_trace())
+    assert bool(ran.of("path")) is bool(ran.of("function")) is run["trace"]["ok"]
+    assert outcomes(ran) == {"passes": "PASS"}
+    assert ran.code == 0
+
+
+def can_trace() -> bool:
+    """Whether this kernel lets us use ftrace."""
+    tracers = Path("/sys/kernel/tracing/available_tracers")
+    return os.access(tracers, os.R_OK) and "function_graph" in tracers.read_text().split()
 
 
 def test_outcome_of_each_kind_has_its_line(mini: Mini) -> None:
