@@ -18,8 +18,9 @@ from pathlib import Path
 SHARED = Path("/dev/shm/shared")
 MODPROBE = Path("/dev/shm/modprobe")
 MODULES = ("veth", "tun", "dummy", "sch_tbf", "ipv6", "af_packet", "mptcp", "vsock", "vsock_loopback", "inet_diag",
-           "tcp_diag", "udp_diag")  # fmt: skip
-"""What the kernel doesn't ask for by itself when a program needs it, or asks for too late."""
+           "tcp_diag", "udp_diag", "sctp")  # fmt: skip
+"""What the kernel doesn't ask for by itself when a program needs it, or asks for too late; and sctp, which no case has it
+ask for, because it can't be unloaded again."""
 POWER_OFF = 0x4321FEDC
 
 libc = ctypes.CDLL(None, use_errno=True)

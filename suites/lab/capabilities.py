@@ -46,6 +46,7 @@ from native import (
     get_owner_uids,
     getsockname,
     listen,
+    module,
     poll_one,
     recv,
     sched_getaffinity,
@@ -65,9 +66,11 @@ from native import (
     tcp_info,
 )
 from suites.lab.actors import USERS, become, have_account
-from suites.lab.families import FAMILIES
+from suites.lab.counters import NotTold
+from suites.lab.families import FAMILIES, Modular
 from suites.lab.lab import connected_to_itself
 from suites.lab.links import HeldLink, SlowLink, SwitchedLink
+from suites.lab.modular import Borrowed, may_unload
 from suites.lab.namespace import NamespaceError, enter_network, sysctls
 from suites.lab.rtnetlink import Refused
 from suites.lab.signals import ARMED, WATCHED
@@ -322,6 +325,30 @@ def _socketcall() -> str:
     return "a process made a socket by int 0x80"
 
 
+def _modules() -> str:
+    """Phonet has a module on every kernel that was looked at. Nothing is loaded where it couldn't be unloaded."""
+    may_unload()
+    family = FAMILIES["phonet"]
+    assert isinstance(family, Modular)
+    borrowed = Borrowed(family)
+    try:
+        close(family.socket())
+        found = module(family.module)
+    finally:
+        borrowed.give_back()
+    if found is None or found.references is None:
+        raise Refused("a Phonet socket was made, and /proc/modules doesn't say who holds its module")
+    return "a module was loaded by a socket, and unloaded"
+
+
+def _sctp() -> str:
+    """Once it is loaded it can't be unloaded, so it isn't loaded for this."""
+    if module("sctp") is None:
+        raise Refused("the module sctp isn't loaded")
+    FAMILIES["sctp"].pair()
+    return "an SCTP connection was made"
+
+
 def _pty() -> str:
     try:
         os.openpty()
@@ -361,6 +388,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "sock_destroy": _sock_destroy,
     "tcp_repair": _tcp_repair,
     "udplite": _udplite,
+    "modules": _modules,
+    "sctp": _sctp,
 }
 
 
@@ -405,7 +434,7 @@ def _probe_all(deadline: float) -> object:
 def _try(attempt: Callable[[], str]) -> Capability:
     try:
         return Capability(ok=True, how=attempt())
-    except (CallError, Late, Refused, NotDestroyed) as error:
+    except (CallError, Late, Refused, NotDestroyed, NotTold) as error:
         return Capability(ok=False, how=f"tried, and got {error}")
     except DeadlineExpired as error:
         return Capability(ok=False, how=f"tried, and it hung in {error.call}")

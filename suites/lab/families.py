@@ -12,14 +12,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from native import (
+    AF_ALG,
+    AF_CAN,
     AF_INET,
     AF_INET6,
     AF_NETLINK,
     AF_PACKET,
+    AF_PHONET,
     AF_UNIX,
     AF_VSOCK,
     IPPROTO_ICMP,
     IPPROTO_MPTCP,
+    IPPROTO_SCTP,
+    NETLINK_NETFILTER,
     NETLINK_USERSOCK,
     SOCK_DGRAM,
     SOCK_RAW,
@@ -55,6 +60,9 @@ EXPERIMENTAL_PROTOCOL = 253
 
 SECOND_HOST6 = "fd77:1::2"
 """An address of loopback's beside ::1, which the lab gives it: IPv4 has 127.0.0.2 by itself."""
+
+CAN_RAW, IPPROTO_L2TP = 1, 115
+"""include/uapi/linux/can.h, in.h."""
 
 EXPERIMENTAL_ETHERTYPES = (0x88B5, 0x88B6)
 """Two Ethernet types that are nobody's (IEEE 802)."""
@@ -242,6 +250,21 @@ class Vsock(Family):
         return fd, peer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modular(Family):
+    """A protocol in a module, of which sockets are only made here.
+
+    `module` has the protocol; `modules` are all that cases have the kernel load, each before those that it needs.
+    """
+
+    module: str
+    modules: tuple[str, ...]
+
+    def pair(self) -> tuple[int, int]:
+        """Two sockets that have nothing to do with each other."""
+        return self.socket(), self.socket()
+
+
 _ALL: tuple[Family, ...] = (
     Tcp(name="tcp4", domain=AF_INET, type=SOCK_STREAM, host="127.0.0.1"),
     Tcp(name="tcp6", domain=AF_INET6, type=SOCK_STREAM, host="::1", needs=("ipv6",)),
@@ -278,6 +301,43 @@ _ALL: tuple[Family, ...] = (
     Packet(name="packet", domain=AF_PACKET, type=SOCK_DGRAM, needs=("packet",)),
     Netlink(name="netlink", domain=AF_NETLINK, type=SOCK_DGRAM, protocol=NETLINK_USERSOCK, needs=("netlink",)),
     Vsock(name="vsock", domain=AF_VSOCK, type=SOCK_STREAM, needs=("vsock",)),
+    Tcp(name="sctp", domain=AF_INET, type=SOCK_STREAM, protocol=IPPROTO_SCTP, host="127.0.0.1", needs=("sctp",)),
+    Modular(name="phonet", domain=AF_PHONET, type=SOCK_DGRAM, needs=("modules",), module="phonet", modules=("phonet",)),
+    Modular(
+        name="can",
+        domain=AF_CAN,
+        type=SOCK_RAW,
+        protocol=CAN_RAW,
+        needs=("modules",),
+        module="can_raw",
+        modules=("can_raw", "can"),
+    ),
+    Modular(
+        name="l2tp",
+        domain=AF_INET,
+        type=SOCK_DGRAM,
+        protocol=IPPROTO_L2TP,
+        needs=("modules",),
+        module="l2tp_ip",
+        modules=("l2tp_ip", "l2tp_core"),
+    ),
+    Modular(
+        name="netfilter",
+        domain=AF_NETLINK,
+        type=SOCK_RAW,
+        protocol=NETLINK_NETFILTER,
+        needs=("modules",),
+        module="nfnetlink",
+        modules=("nfnetlink",),
+    ),
+    Modular(
+        name="alg",
+        domain=AF_ALG,
+        type=SOCK_SEQPACKET,
+        needs=("modules",),
+        module="af_alg",
+        modules=("algif_hash", "af_alg"),
+    ),
 )
 
 FAMILIES = {family.name: family for family in _ALL}
