@@ -18,6 +18,12 @@ What a moment of a clause may say:
     peer listener ...       a table of the above observers for another socket of the case
     anything else           a fact that the case itself reports: a value, an errno, "data:x", or "revents: IN RDNORM" for a mask
 
+What a `path` may say, a function of the kernel an element, in the order in which they are entered:
+
+    "sock_close"                        by the documents' name, else the oldest kernel's: `suites.functions` knows what it is now
+    "tcp_close|unix_release_sock"       one of these
+    "vfs_read @ read tcp4"              only in the cases of these variants and families
+
 The lab asks just those observers that a moment states, because observing is an act: a poll that finds a socket unwritable
 marks it, and so causes a later signal. A clause's last moment asks all of them of the subject.
 """
@@ -31,7 +37,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from suites.judge import MASK_BITS, REASONS, SELECT_BITS, SIGNAL_NAMES, relation
 
@@ -67,6 +73,7 @@ _MASKED = {observer: "select" if "select" in observer else "poll" for observer i
 _ASKED = {"input": SELECT_BITS["READ"] | SELECT_BITS["EXCEPT"], "output": SELECT_BITS["WRITE"]}
 _CODES = {name: code for code, name in REASONS.items()}
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+_FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REQUIRED: dict[str, type] = {
     "id": str,
     "title": str,
@@ -90,6 +97,19 @@ _OPTIONAL: dict[str, type] = {
 
 class SpecificationError(Exception):
     """The specification can't be used as it stands; the message names file, clause and key."""
+
+
+class Element(NamedTuple):
+    """An element of a path: the functions of which a case calls one, and the families and variants that it is for, if not all."""
+
+    names: tuple[str, ...]
+    only: frozenset[str]
+
+
+def element(text: str) -> Element:
+    """Read an element of a path: "tcp_close|unix_release_sock", "vfs_read @ read tcp4"."""
+    names, _, only = text.partition("@")
+    return Element(tuple(name.strip() for name in names.split("|")), frozenset(only.split()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -406,6 +426,12 @@ def _clause(file: str, table: Mapping[str, Any]) -> Clause:
         fail("id", "must be area.subject.property in small letters")
     if table["level"] not in LEVELS:
         fail("level", _unknown("level", table["level"], LEVELS) + f"; there are {', '.join(LEVELS)}")
+    for text in table.get("path", ()):
+        names, only = element(text)
+        if not all(map(_FUNCTION.fullmatch, names)):
+            fail("path", f"{text!r} isn't the name of a function, or several as in 'tcp_close|unix_release_sock'")
+        for word in sorted(only - {*table["families"], *table.get("variants", ())}):
+            fail("path", f"{text!r}: " + _unknown("family or variant of this clause", word, table["families"]))
     if not table.get("expect"):
         fail("expect", "at least one moment must be stated: [clause.expect.NAME]")
     return Clause(

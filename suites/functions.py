@@ -23,19 +23,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from suites.clauses import SPECIFICATION, SpecificationError, applies, read_toml
 
 FILE = SPECIFICATION / "functions.toml"
 DOCUMENTS = ("000", "001", "002", "003", "004")
 KINDS = ("function", "inline", "syscall")
-ALTERNATIVES = "|"
-"""What stands between names in an element of a path of which each family takes one."""
-
-ONLY = "@"
-"""What stands between an element's names and the families or variants whose cases take it, where not all do."""
-
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _KEYS: dict[str, type] = {
@@ -106,19 +100,6 @@ class Functions:
     def of_document(self, document: str) -> tuple[str, ...]:
         """The functions that a document names, in the file's order."""
         return tuple(name for name, function in self.known.items() if document in function.documents)
-
-
-class Element(NamedTuple):
-    """An element of a path: the functions of which a case calls one, and the families or variants that it is for, if not all."""
-
-    names: tuple[str, ...]
-    only: frozenset[str]
-
-
-def element(text: str) -> Element:
-    """Read an element of a path: "tcp_close|unix_release_sock", "vfs_read @ read", "unix_listen @ unix-stream unix-seqpacket"."""
-    names, _, only = text.partition(ONLY)
-    return Element(tuple(name.strip() for name in names.split(ALTERNATIVES)), frozenset(only.split()))
 
 
 @cache

@@ -27,7 +27,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from suites.functions import Functions, element
+from suites.clauses import element
+from suites.functions import Functions
 
 SEEN = ("ran", "replaced")
 UNSEEN = ("elsewhere", "not called")

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from suites import functions as kernel_functions
-from suites.clauses import Clause, Specification
-from suites.functions import element
+from suites.clauses import Clause, Specification, element
 from suites.lab.ftrace import CannotTrace, Traced, Tracer
 from suites.paths import UNSEEN, Stage, calls_of, compare, recorded, shorten, stages
 
