@@ -23,10 +23,13 @@ from tests.records import (
     case_line,
     clause_line,
     end_line,
+    function_line,
     node,
     observed,
+    path_line,
     run_line,
     start_line,
+    step,
     write,
 )
 from tests.states import HALF_CLOSED
@@ -104,6 +107,36 @@ DOCUMENTS = {"E10": "000: how a socket's events reach processes", "A11": "001: s
 DEVIATION = {"cause": "tracker#1042", "reason": "A reset is a hangup here too."}
 
 
+def functions(run: str) -> list[Line]:
+    """Functions of which there is something to be said, and each state that one can have."""
+    return [
+        function_line("tcp_reset", run, documents=["000"]),
+        function_line(
+            "sk_error_report", run, **{"is": "inline"}, documents=["000"], found={"sk_error_report": "no symbol"}
+        ),
+        function_line("sock_def_error_report", run, documents=["000", "001"]),
+        function_line("sock_wake_async", run, documents=["001"], unreached="no socket is asked to wait"),
+        function_line("send_sigio", run, now=["send_sigio_new"], since=["6.1"], why="fs/fcntl.c"),
+        function_line("do_sync_read", run, documents=["002"], now=[], since=["3.16"], why="fs/read_write.c", found={}),
+        function_line("kill_fasync", run, documents=["001"], found={"kill_fasync": "untraceable"}),
+    ]
+
+
+STEPS: dict[str, Line] = {
+    "r2": {
+        "as_stated": False,
+        "steps": [
+            step("tcp_reset", "elsewhere"),
+            step("sk_error_report", "not called"),
+            step("sock_def_error_report", "untraceable"),
+            step("sk_wake_async", "gone"),
+            step("send_sigio", "replaced", "send_sigio_new", ["f"] * 20),
+        ],
+    }
+}
+"""What the functions of the path came to in the second run, if not as in the first."""
+
+
 def run_of(run: str, target: str, release: str, outcomes: Sequence[str]) -> list[Line]:
     """A run of those clauses, the cases of which, one for each family, came out like this, in order."""
     cases = [
@@ -112,7 +145,8 @@ def run_of(run: str, target: str, release: str, outcomes: Sequence[str]) -> list
         for family in clause["families"]
     ]
     kernel = run_line([])["kernel"] | {"release": release}
-    lines = [run_line([case for case, _ in cases], run, target=target, kernel=kernel)]
+    trace = {"ok": True, "how": "ftrace's function_graph"}
+    lines = [run_line([case for case, _ in cases], run, target=target, kernel=kernel, trace=trace), *functions(run)]
     for claim, document in DOCUMENTS.items():
         lines.append({"type": "statement", "run": run, "id": claim, "says": "An RST wakes.", "document": document})
     lines += [clause_line(name, name.rpartition(".")[2], run, **clause) for name, clause in CLAUSES.items()]
@@ -127,6 +161,7 @@ def run_of(run: str, target: str, release: str, outcomes: Sequence[str]) -> list
         elif outcome != "PASS":
             changes |= {"reason": f"why it is {outcome}"}
         if outcome != "MISS":
+            lines += [path_line(case, run, clause=name, **STEPS.get(run, {}))] if outcome != "SKIP" else []
             lines.append(case_line(case, outcome.replace("RECORDED", "FAIL"), run, **changes))
     return [
         *lines,
@@ -320,7 +355,7 @@ FILTERS: dict[str, tuple[Callable[[Page], object], list[str]]] = {
     "words of a verdict": (lambda page: page.get_by_label("Text").fill("rdhup lacks"), [RESET, REFUSED]),
     "words of nothing": (lambda page: page.get_by_label("Text").fill("no such words"), []),
     "level": (lambda page: page.get_by_label("Level").select_option("should"), [REFUSED]),
-    "document": (lambda page: page.get_by_label("Document").select_option(index=2), [HALF]),
+    "document": (lambda page: page.locator("select[name=document]").select_option(index=2), [HALF]),
     "family": (lambda page: page.get_by_label("Family").select_option("tcp6"), [RESET]),
     "outcome": (lambda page: page.get_by_label("ERROR", exact=True).check(), [HALF]),
     "recorded deviation": (lambda page: page.get_by_label("FAIL, recorded").check(), [REFUSED]),
@@ -384,6 +419,17 @@ def test_address_of_nonsense_is_no_trouble(look: Look, pages: Mapping[str, Path]
     assert set(shown(look(pages["html"], fragment=fragment))) == set(CLAUSES)
 
 
+def test_a_path_leads_from_its_function_to_its_clause(look: Look, pages: Mapping[str, Path]) -> None:
+    """The clause under which a function was seen opens, and there a tree of calls does, with the keyboard alone."""
+    page = look(pages["html"])
+    page.locator(f'table.covered a[href="#{RESET}"]').first.press("Enter")
+    assert in_view(page, RESET)
+    place = page.locator(f'[id="{RESET}"]')
+    assert place.get_by_text("replaced by send_sigio_new").is_visible()
+    place.get_by_text("The calls of tcp4 on uml-5.10").press("Enter")
+    assert place.get_by_text("tcp_send_active_reset").locator("visible=true").count()
+
+
 # Hostile records
 
 RUNS = "document.title = 'it ran'"
@@ -399,9 +445,9 @@ HOSTILE = (
 HARMLESS = re.sub(r"[\0-\x1f\x7f-\uffff]|\U000e0041", "?", HOSTILE.translate(str.maketrans("<>&\"'", "()+~~")))
 """The same without what makes it markup: as long, with slashes and dots in the same places."""
 MEGABYTE = 1_000_000
-FREE_NAMES = {"capabilities", "sysctls", "versions", "moments", "facts", "masks", "unjudged", "descriptors"}
+FREE_NAMES = {"found", "capabilities", "sysctls", "versions", "moments", "facts", "masks", "unjudged", "descriptors"}
 """Keys of a record whose values are objects with names of the suite's own choice."""
-FIXED = {"type", "record", "outcome", "level"}
+FIXED = {"type", "record", "outcome", "level", "state"}
 LONG = {"release", "title", "text", "source", "verdict", "reason", "cause", "arguments", "signal"}
 """Keys of texts that may be of any length: what a kernel, its console or a specification's author says."""
 
