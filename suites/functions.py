@@ -30,7 +30,7 @@ from suites.clauses import SPECIFICATION, SpecificationError, applies, read_toml
 FILE = SPECIFICATION / "functions.toml"
 DOCUMENTS = ("000", "001", "002", "003", "004")
 KINDS = ("function", "inline", "syscall")
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _KEYS: dict[str, type] = {
     "name": str,
@@ -175,5 +175,5 @@ def _check(table: Mapping[str, Any], keys: Mapping[str, type], optional: set[str
 
 def _check_names(names: Iterable[Any], key: str, fail: Any) -> None:
     for name in names:
-        if not isinstance(name, str) or not IDENTIFIER.fullmatch(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             fail(key, f"{name!r} isn't a function's name")

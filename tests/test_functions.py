@@ -8,7 +8,7 @@ import pytest
 
 from suites import clauses
 from suites.clauses import SpecificationError, element
-from suites.functions import DOCUMENTS, IDENTIFIER, load
+from suites.functions import DOCUMENTS, load
 
 OLDEST = (5, 10, 0)
 
@@ -49,7 +49,11 @@ def load_text(folder: Path, text: str) -> str:
         ('name = "old"', 'name = "old"\nplace = 1', "function old: place: there is no such key; there are name,"),
         ('["002"]', '["005"]', "function old: documents: there is no document '005'; there are 000, 001,"),
         ('["002"]', '"002"', "function old: documents: must be a list"),
-        ('name = "old"', 'name = "old"\nis = "macro"', "function old: is: 'macro' is no kind; there are function, inline"),
+        (
+            'name = "old"',
+            'name = "old"\nis = "macro"',
+            "function old: is: 'macro' is no kind; there are function, inline",
+        ),
         ('name = "old"', 'name = "old"\nunreached = ""', "function old: unreached: says nothing"),
         ('why = "it was split"', "", "function old: change.why: is missing"),
         ('["new", "old"]', '["new()"]', "function old: change.names: 'new()' isn't a function's name"),
@@ -60,9 +64,7 @@ def load_text(folder: Path, text: str) -> str:
         ("\n[[function]]", '\n[[function]]\nname = "old"\n[[function]]', "function old: it is given twice"),
     ],
 )
-def test_malformed_function_is_refused_by_file_function_and_key(
-    tmp_path: Path, old: str, new: str, words: str
-) -> None:
+def test_malformed_function_is_refused_by_file_function_and_key(tmp_path: Path, old: str, new: str, words: str) -> None:
     """One clear sentence, and nothing is guessed."""
     assert load_text(tmp_path, GOOD) == "nothing"
 
@@ -122,7 +124,9 @@ def test_each_document_has_functions_and_each_function_a_reason_to_stand_there()
 
 def test_every_function_of_a_document_stands_in_a_path_or_is_common_inline_or_unreached() -> None:
     """What the documents draw is put in front of kernels."""
-    in_paths = {name for clause in clauses.load().clauses.values() for text in clause.path for name in element(text).names}
+    in_paths = {
+        name for clause in clauses.load().clauses.values() for text in clause.path for name in element(text).names
+    }
     functions = load().known.values()
     left = {
         function.name
@@ -131,15 +135,6 @@ def test_every_function_of_a_document_stands_in_a_path_or_is_common_inline_or_un
     }
 
     assert not left - in_paths
-
-
-def test_every_name_of_a_path_is_a_functions() -> None:
-    """And what stands behind an @ is a family or a variant of the clause."""
-    for clause in clauses.load().clauses.values():
-        for text in clause.path:
-            names, only = element(text)
-            assert all(IDENTIFIER.fullmatch(name) for name in names), (clause.id, text)
-            assert only <= {*clause.families, *clause.variants}, (clause.id, text)
 
 
 def test_a_path_names_a_documents_function_as_the_document_does() -> None:
