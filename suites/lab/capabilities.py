@@ -35,6 +35,7 @@ from native import (
     CallError,
     DeadlineExpired,
     Ring,
+    SYS_socket,
     bind,
     close,
     connect,
@@ -67,6 +68,7 @@ from native import (
 )
 from suites.lab.actors import USERS, become, have_account
 from suites.lab.counters import NotTold
+from suites.lab.domains import SOCKETLESS, enter
 from suites.lab.families import FAMILIES, Modular
 from suites.lab.lab import connected_to_itself
 from suites.lab.links import HeldLink, SlowLink, SwitchedLink
@@ -258,6 +260,17 @@ def _setuid() -> str:
     return "a process took on three user ids that aren't its own"
 
 
+def _refusing_hook() -> str:
+    child = fork_child()
+    enter(child, SOCKETLESS)
+    try:
+        child.call("socket", SYS_socket, AF_INET, SOCK_DGRAM, 0)
+    except CallError:
+        child.exit()
+        return "a process entered a domain of SELinux's that makes no sockets, and was refused one"
+    raise Refused("a process entered a domain of SELinux's that makes no sockets, and made one")
+
+
 def _account() -> str:
     sigprocmask(SIG_BLOCK, WATCHED)
     crowd, loner = fork_child(), fork_child(own_memory=True)
@@ -383,6 +396,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "migration": _sysctl("ipv4/tcp_migrate_req"),
     "setuid": _setuid,
     "account": _account,
+    "refusing_hook": _refusing_hook,
     "owner_uids": _owner_uids,
     "unix_oob": _unix_oob,
     "sock_destroy": _sock_destroy,

@@ -17,7 +17,10 @@ PRIVATE = "private"
 """What it opens, no outsider may use."""
 
 OUTSIDER = "outsider"
-"""Uses no descriptor of what a private process has opened, and gets no signal that a process outside its domain asked for."""
+"""Uses no descriptor of what a private process has opened."""
+
+DEAF = "deaf"
+"""Gets no signal that a process of another domain sends or has asked for."""
 
 
 def enter(child: Child, domain: str) -> None:
