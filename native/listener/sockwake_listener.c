@@ -123,8 +123,8 @@ static void serve(struct socket *sock)
 		if (fails("accept", result))
 			break;
 		pr_debug("accepted a connection\n");
+		WRITE_ONCE(accepted, accepted + 1); /* before anybody sees the end of it */
 		sock_release(connection);
-		WRITE_ONCE(accepted, accepted + 1);
 	}
 }
 

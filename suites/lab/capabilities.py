@@ -72,6 +72,7 @@ from suites.lab.domains import SOCKETLESS, enter
 from suites.lab.families import FAMILIES, Modular
 from suites.lab.lab import connected_to_itself
 from suites.lab.links import HeldLink, SlowLink, SwitchedLink
+from suites.lab.listeners import try_kernel_listener, try_user_listener
 from suites.lab.modular import Borrowed, may_unload
 from suites.lab.namespace import NamespaceError, enter_network, sysctls
 from suites.lab.rtnetlink import Refused
@@ -402,6 +403,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "sock_destroy": _sock_destroy,
     "tcp_repair": _tcp_repair,
     "udplite": _udplite,
+    "kernel_listener": try_kernel_listener,
+    "user_listener": try_user_listener,
     "modules": _modules,
     "sctp": _sctp,
 }
