@@ -1,7 +1,6 @@
 """A protocol in a module, which its sockets hold: loaded for the first of them, and not unloaded before the last has gone."""
 
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 from native import (
@@ -19,6 +18,7 @@ from native import (
     connect,
     dup,
     getsockname,
+    socket,
     tainted,
     unload_module,
 )
@@ -59,7 +59,7 @@ def test_first_socket_has_its_module_loaded(case: Case) -> None:
     case.at("made", before=before, state=state(case), tainted=tainted() - taint)
 
 
-def made_without_helper(case: Case) -> None:
+def make_without_helper(case: Case) -> None:
     """Make a socket once the module that it needs is absent and can't be loaded."""
     borrowed = borrow(case)
     close(made(case))
@@ -74,13 +74,13 @@ def made_without_helper(case: Case) -> None:
 @clause("module.loaded.family_needs_helper")
 def test_family_that_isnt_loaded_isnt_supported(case: Case) -> None:
     """Nobody has registered it."""
-    made_without_helper(case)
+    make_without_helper(case)
 
 
 @clause("module.loaded.protocol_needs_helper")
 def test_protocol_that_isnt_loaded_isnt_supported(case: Case) -> None:
     """Nobody has registered it with its family."""
-    made_without_helper(case)
+    make_without_helper(case)
 
 
 # References.
@@ -128,32 +128,26 @@ def test_netlink_socket_holds_the_module_of_the_kernels_side(case: Case) -> None
     case.at("closed", **counted(case))
 
 
-def copy(case: Case, sock: int) -> Callable[[], None]:
-    """Make another reference to a socket's open file, as the variant says; returns what lets it go."""
-    match case.variant:
-        case "duplicate":
-            duplicate = case.own(dup(sock), "copy")
-            close_in_time(case, duplicate)
-            return lambda: close(duplicate)
-        case "child":
-            return case.fork().exit
-        case _:
-            return case.put_in_flight(sock)
-
-
 @clause("module.references.copies")
 def test_copy_of_a_descriptor_holds_no_module_of_its_own(case: Case) -> None:
     """The module is held by the socket, and that by the open file."""
     borrow(case)
     sock = made(case)
-    let_go = copy(case, sock)
+    duplicate = case.own(dup(sock), "copy")
+    close_in_time(case, duplicate)
+    child, throw_away = case.fork(), case.put_in_flight(sock)
     copied = references(case)
 
     close(sock)
-    held = references(case)
-    let_go()
+    closed = references(case)
+    close(duplicate)
+    without_duplicate = references(case)
+    child.exit()
+    without_child = references(case)
+    throw_away()
 
-    case.at("gone", copied=copied, held=held, gone=references(case))
+    seen = {"copied": copied, "closed": closed, "without_duplicate": without_duplicate, "without_child": without_child}
+    case.at("gone", **seen, gone=references(case))
 
 
 @clause("module.references.accepted")
@@ -226,11 +220,11 @@ def test_socket_that_gets_no_descriptor_holds_no_module(case: Case) -> None:
 def test_creation_that_the_family_refuses_leaves_its_module_unheld(case: Case) -> None:
     """The module was held to be asked."""
     borrow(case)
-    before, child = state(case), case.fork()
+    before = state(case)
 
-    result = attempt(child.call, "socket", SYS_socket, case.family.domain, *REFUSED[case.variant])
+    results = {name: attempt(socket, case.family.domain, *refused) for name, refused in REFUSED.items()}
 
-    case.at("failed", before=before, socket=result, state=state(case), references=references(case))
+    case.at("failed", before=before, **results, state=state(case), references=references(case))
 
 
 # Unloading.
@@ -271,11 +265,10 @@ def test_module_that_another_uses_is_unloaded_after_it(case: Case) -> None:
     """Its user's symbols are in it."""
     borrow(case)
     close(made(case))
-    needed = {"can_raw": "can", "l2tp_ip": "l2tp_core"}[module_of(case)]
 
-    used = attempt(unload_module, needed)
+    used = attempt(unload_module, FAMILY)
     user = attempt(unload_module, module_of(case))
-    unused = attempt(unload_module, needed)
+    unused = attempt(unload_module, FAMILY)
 
     case.at("unloaded", used=used, user=user, unused=unused)
 
