@@ -38,7 +38,7 @@ LINKS = (
 
 def built(image: Path) -> Path | None:
     """The module for the kernel of an image; None if it isn't there, or of another source."""
-    module = _place(image)
+    module = place(image)
     return module if module.exists() else None
 
 
@@ -66,7 +66,8 @@ def refresh(name: str, suites: Sequence[str], say: Say) -> None:
         say(f"ready: {built(image)}")
 
 
-def _place(image: Path) -> Path:
+def place(image: Path) -> Path:
+    """Where the module for the kernel of an image is kept."""
     digest = hashlib.sha256()
     for path in sorted(SOURCE.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -93,8 +94,8 @@ def _build(suite: debian.Suite, headers: debian.Package, kernel: debian.Package,
         for link, to in LINKS:
             if not (root / link).exists():
                 (root / link).symlink_to(to)
-        for place in ("dev", "proc", "tmp"):
-            (root / place).mkdir(exist_ok=True)
+        for name in ("dev", "proc", "tmp"):
+            (root / name).mkdir(exist_ok=True)
         work = root / "work"
         shutil.copytree(SOURCE, work)
         confined = [sys.executable, "-m", "targets.confine", "--root", folder, "--memory", f"{folder}/tmp"]
@@ -103,6 +104,6 @@ def _build(suite: debian.Suite, headers: debian.Package, kernel: debian.Package,
         run_program(command, f"building {MODULE} for {kernel.name}", ROOT)
         part = image / f".{MODULE}.part"
         shutil.copyfile(work / f"{MODULE}.ko", part)
-        part.rename(_place(image))
-        for old in set(image.glob(f"{MODULE}-*.ko")) - {_place(image)}:
+        part.rename(place(image))
+        for old in set(image.glob(f"{MODULE}-*.ko")) - {place(image)}:
             old.unlink()
