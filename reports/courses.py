@@ -6,7 +6,7 @@ page and the terminal's account are made of this.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +33,9 @@ WORDS = {
     "not called": ("○", "not called", "could have been seen, and wasn't called"),
 }
 """Symbol, word and meaning of what can come of a function."""
+
+ASTRAY = ("elsewhere", "not called")
+"""The states that say that a kernel took another path than the one that is drawn."""
 
 LINES = 80
 """How many calls of a tree are shown."""
@@ -175,6 +178,25 @@ def on(places: Sequence[int], names: Mapping[int, str]) -> str:
     return f"all {len(names)} kernels" if len(places) == len(names) > 1 else ", ".join(names[place] for place in places)
 
 
+def moved(found: Sequence[Comparison]) -> dict[str, list[int]]:
+    """The functions of a path of which something else became than on the kernel before, and the kernels at which it did."""
+    return _of_steps(found, lambda step, changed: step.function if changed else "", whole=False)
+
+
+def astray(found: Sequence[Comparison]) -> dict[str, list[int]]:
+    """The functions of a path that weren't called, or not in their places, in words, and on which kernels."""
+    return _of_steps(found, lambda step, _: f"{step.function} {step.state}" if step.state in ASTRAY else "", whole=True)
+
+
+def _of_steps(found: Sequence[Comparison], words: Callable[[PathStep, bool], str], whole: bool) -> dict[str, list[int]]:
+    told: dict[str, set[int]] = {}
+    for column in (column for comparison in found for course in comparison.courses for column in course.columns):
+        for step, changed in zip(column.steps, column.changed, strict=True):
+            if said := words(step, changed):
+                told.setdefault(said, set()).update(column.places if whole else column.places[:1])
+    return {said: sorted(places) for said, places in told.items()}
+
+
 def named_way(between: Sequence[str]) -> str:
     """The calls between two functions of a path."""
     more = [f"{len(between) - WAY} more"] if len(between) > WAY else []
@@ -191,25 +213,25 @@ class Line(NamedTuple):
     text: str
 
 
-def tree(path: Path) -> list[Line]:
-    """The calls of a case, task by task: all of them, or if they are too many those of the path with their callers."""
+def tree(path: Path, room: int = LINES) -> list[Line]:
+    """The calls of a case, task by task: all if there is room for so many lines, else those of the path with their callers."""
     names = {step.as_ or step.function for step in path.steps if step.state in ("ran", "replaced", "elsewhere")}
     names |= {name for step in path.steps if step.state == "elsewhere" for name in step.function.split(ALTERNATIVES)}
     tasks = [task for task in path.tasks if task.calls]
-    short = sum(len(task.calls) + 1 for task in tasks) <= LINES
+    short = sum(len(task.calls) + 1 for task in tasks) <= room
     lines: list[Line] = []
     for task in tasks:
         lines.append(Line(False, f"{name_of(task.name)}:"))
         shown = range(len(task.calls)) if short else _kept(task.calls, names)
         last = 0
         for number in shown:
-            if len(lines) >= LINES:
+            if len(lines) >= room:
                 break
             lines += _skipped(number - last)
             lines.append(_line(task.calls[number], names))
             last = number + 1
         lines += _skipped(len(task.calls) - last)
-        if len(lines) >= LINES:
+        if len(lines) >= room:
             break
     return lines
 

@@ -72,9 +72,11 @@ class Covered(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What tracing a run came to: cases that were traced, of those executed; calls and lost events; and its share of their time."""
+    """What tracing a run came to: cases that were traced, those that took the path as their clause draws it, and those executed;
+    calls and lost events; and its share of their time."""
 
     traced: int
+    as_stated: int
     executed: int
     calls: int
     lost: int
@@ -98,7 +100,8 @@ class Cost(NamedTuple):
         """The account as a sentence."""
         if not self.ok:
             return f"couldn't be traced: {self.how}"
-        cases = f"{self.traced} of {self.executed} executed cases traced, {self.calls} calls, {self.lost} events lost"
+        cases = f"{self.traced} of {self.executed} executed cases traced, {self.as_stated} as their clause draws it"
+        cases += f", {self.calls} calls, {self.lost} events lost"
         return f"{cases}; it took {self.seconds} s, {self.share} of the time of these cases"
 
 
@@ -213,6 +216,7 @@ def cost(run: Run) -> Cost | None:
     head = run.head.trace
     return Cost(
         traced=len(paths),
+        as_stated=sum(path.as_stated for path in paths),
         executed=executed(run),
         calls=sum(path.calls for path in paths),
         lost=sum(max(path.lost, 0) for path in paths),

@@ -114,7 +114,7 @@ def render(runs: Sequence[Run]) -> str:
         cell_anchor=lambda row, stand: anchor(f"{row.id}@{stand.name}"),
         wrong=WRONG,
         on_all=lambda row: _on_all(row, places),
-        **path_values(places, said),
+        **path_values(places, table, said),
     )
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reports.courses import WORDS, Comparison, Line, comparisons, name_of, named_way, on, tree
+from reports.courses import WORDS, Comparison, Line, astray, comparisons, moved, name_of, named_way, on, tree
 from reports.coverage import Covered, by_document, cost, coverage, titles, traced
 from reports.lines import Statement
+from reports.matrix import Row
 from reports.pages import Stand
 
 
-def path_values(places: Sequence[Stand], said: Mapping[str, Statement]) -> dict[str, object]:
+def path_values(places: Sequence[Stand], table: Sequence[Row], said: Mapping[str, Statement]) -> dict[str, object]:
     """What the templates ask for; `traced` is False, and nothing else is asked for, where no run was traced."""
     runs = [stand.run for stand in places]
     tracing = [stand for stand in places if stand.run.functions or stand.run.paths]
@@ -22,6 +23,7 @@ def path_values(places: Sequence[Stand], said: Mapping[str, Statement]) -> dict[
     groups = dict(by_document(functions))
     others = groups.pop("", [])
     called = titles(said)
+    compared = {row.id: comparisons(row, runs) for row in table}
 
     def trees(comparison: Comparison) -> list[tuple[str, str, int, list[Line]]]:
         """A tree for each column, with whose it is; equal ones once."""
@@ -46,7 +48,15 @@ def path_values(places: Sequence[Stand], said: Mapping[str, Statement]) -> dict[
     return {
         "traced": traced(runs),
         "tracing": tracing,
-        "comparisons": lambda row: comparisons(row, runs),
+        "comparisons": lambda row: compared[row.id],
+        "lists": [
+            (words, told)
+            for words, find in (
+                ("Paths that change from kernel to kernel", moved),
+                ("Paths that aren't as drawn", astray),
+            )
+            if (told := [(name, listed) for name, found in compared.items() if (listed := find(found))])
+        ],
         "costs": [(stand, made) for stand in places if (made := cost(stand.run))],
         "named_functions": [(called.get(document, f"Document {document}"), rows) for document, rows in groups.items()],
         "other_functions": [("", others)] if others else [],

@@ -22,8 +22,11 @@ HELP = "print which of the kernel's functions were seen, or a clause's path besi
 UNTRACED = (
     "the records have no traces: run the suites with --record and --trace-path, on a target whose kernel has ftrace"
 )
-NAMES = 26
+NAMES = 30
 """Columns for functions' names."""
+
+WHOLE = 4_000
+"""How many lines of a tree of calls are printed."""
 
 COLOURS: dict[str, Style] = {"elsewhere": "red", "not called": "red", "replaced": "yellow", "gone": "yellow"}
 
@@ -50,6 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _short(runs: Sequence[Run]) -> list[str]:
+    """What runs are called in few words: as their targets, where that is enough."""
+    targets = [one.head.target for one in runs]
+    return targets if len(set(targets)) == len(targets) else labels(runs)
+
+
 # One clause
 
 
@@ -63,7 +72,7 @@ def _of_clause(name: str, runs: Sequence[Run], columns: int, paint: Paint, calls
 
 def taken(row: Row, runs: Sequence[Run], columns: int, paint: Paint, calls: bool = False) -> Iterator[str]:
     """A clause's path beside what kernels called, those that called the same together; nothing where it wasn't traced."""
-    names = {place: label for place, label in enumerate(labels(runs)) if runs[place].paths}
+    names = {place: name for place, name in enumerate(_short(runs)) if runs[place].paths}
     for comparison in comparisons(row, runs):
         for course in comparison.courses:
             for column in course.columns:
@@ -72,7 +81,7 @@ def taken(row: Row, runs: Sequence[Run], columns: int, paint: Paint, calls: bool
                 yield from _steps(column, columns, paint)
                 if calls:
                     yield ""
-                    for line in tree(column.example):
+                    for line in tree(column.example, WHOLE):
                         text = f"      {'>' if line.marked else ' '} {line.text}"
                         yield paint(text, "bold") if line.marked else text
         yield from _notes(comparison, names, columns)
@@ -113,7 +122,7 @@ def seen(runs: Sequence[Run], columns: int, paint: Paint) -> Iterator[str]:
         yield UNTRACED
         return
     tracing = [one for one in runs if one.functions or one.paths]
-    names = dict(enumerate(labels(tracing)))
+    names = dict(enumerate(_short(tracing)))
     functions = coverage(tracing)
     called = titles(statements(runs))
     for document, group in by_document(functions):
