@@ -6,7 +6,8 @@ traces nor cases. A name that the file doesn't know is called the same on every 
     [[function]]
     name = "sock_aio_read"          the name in the documents, else the oldest kernel's (5.10)
     documents = ["002"]             which documents name it; left out where only clauses do
-    is = "function"                 how it exists: function | inline (static inline or macro: no symbol of its own) | syscall
+    is = "function"                 how it exists: function | syscall | inline: static inline or macro, or compilers put it into the
+                                    callers that count, whether it has a symbol or not
     common = true                   called all the time: of interest only where a clause's path names it
     unreached = "..."               only where true: why no case reaches it
     [[function.change]]
