@@ -24,7 +24,7 @@ calls in a row, with all that they called, stand there once, with their count.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from suites.clauses import element
@@ -188,20 +188,9 @@ def recorded(
     calls: Sequence[Call], name_of: Callable[[int | str], str], common: Collection[str] = ()
 ) -> list[dict[str, Any]]:
     """Calls as a record holds them, without the common ones; `name_of` says what a task is called."""
-    kept: list[_Kept] = []
-    at: dict[int, _Kept] = {}
-    for call in calls:
-        if call.name in common:
-            continue
-        caller = next((at[id(each)] for each in call.callers() if id(each) in at), None)
-        at[id(call)] = one = _Kept(call.name, call.task, caller.depth + 1 if caller else 0)
-        kept.append(one)
-    _fold(kept)
     pieces: list[dict[str, Any]] = []
     before: int | str | None = None
-    for one in kept:
-        if not one.count:
-            continue
+    for one in _folded(_kept(calls, common)):
         if not pieces or one.task != before:
             pieces.append({"task": name_of(one.task), "calls": []})
             before = one.task
@@ -211,58 +200,71 @@ def recorded(
 
 @dataclass(slots=True)
 class _Kept:
-    """A call as it is written: its depth, and for how many calls in a row it stands."""
+    """A call as it is written: its place in the order, its depth, what it called, and for how many in a row it stands, or none.
+
+    `last` is the place of the last of the calls that it was the cause of, `size` how many these are with itself. Equal calls of
+    the same task have the same `shape`; one that another task breaks off has its own.
+    """
 
     name: str
     task: int | str
+    place: int
+    caller: _Kept | None
     depth: int
+    calls: list[_Kept] = field(default_factory=list)
     count: int = 1
+    last: int = 0
+    size: int = 1
+    shape: object = None
 
 
-def _fold(kept: list[_Kept]) -> None:
-    """Count equal calls in a row as one: the later ones, and all that they called, get the count 0."""
-    for depth in sorted(
-        {one.depth for one in kept}, reverse=True
-    ):  # what is inside is folded before what it is inside of
-        first: list[_Kept] = []
-        place = 0
-        while place < len(kept):
-            if kept[place].depth != depth:
-                first = []
-                place += 1
-                continue
-            end = _end(kept, place)
-            whole = kept[place:end]
-            if _broken_off(kept, place, end):
-                first = []
-            elif first and _shape(first) == _shape(whole):
-                first[0].count += 1
-                for one in whole:
-                    one.count = 0
-            else:
-                first = whole
-            place = end
+def _kept(calls: Iterable[Call], common: Collection[str]) -> list[_Kept]:
+    """What is written of calls. A common one isn't, and what it called stands in its place."""
+    kept: list[_Kept] = []
+    at: dict[int, _Kept | None] = {}
+    for call in calls:
+        caller = at[id(call.parent)] if call.parent else None
+        if call.name in common:
+            at[id(call)] = caller
+            continue
+        at[id(call)] = one = _Kept(call.name, call.task, len(kept), caller, caller.depth + 1 if caller else 0)
+        kept.append(one)
+        if caller:
+            caller.calls.append(one)
+    return kept
 
 
-def _end(kept: Sequence[_Kept], place: int) -> int:
-    """The place after a call and what it called, as far as no other task comes in between."""
-    end = place + 1
-    while end < len(kept) and kept[end].task == kept[place].task and kept[end].depth > kept[place].depth:
-        end += 1
-    return end
+def _folded(kept: Sequence[_Kept]) -> Iterator[_Kept]:
+    """Calls without those that are the same as the one before them, which has their count."""
+    shapes: dict[object, int] = {}
+    for one in reversed(kept):  # what is inside is folded before what it is inside of
+        _fold(one.calls)
+        one.last = max([one.place, *(inside.last for inside in one.calls)])
+        one.size += sum(inside.size for inside in one.calls)
+        if one.last - one.place + 1 == one.size:
+            shape = one.task, one.name, tuple((inside.shape, inside.count) for inside in one.calls if inside.count)
+            one.shape = shapes.setdefault(shape, len(shapes))
+        else:
+            one.shape = one
+    _fold([one for one in kept if one.caller is None])
+    for one in kept:
+        if one.caller and not one.caller.count:
+            one.count = 0
+        if one.count:
+            yield one
 
 
-def _broken_off(kept: Sequence[_Kept], place: int, end: int) -> bool:
-    """Whether a call goes on after another task's."""
-    after = next((one for one in kept[end:] if one.task == kept[place].task), None)
-    return after is not None and after.depth > kept[place].depth
-
-
-def _shape(calls: Sequence[_Kept]) -> list[tuple[object, ...]]:
-    """What makes calls equal; how often the first one came in a row doesn't."""
-    return [
-        (one.task, one.name, one.depth, one.count if number else 1) for number, one in enumerate(calls) if one.count
-    ]
+def _fold(calls: Sequence[_Kept]) -> None:
+    """Have the first of equal calls in a row stand for all."""
+    first: _Kept | None = None
+    before: _Kept | None = None
+    for one in calls:
+        if first and before and one.shape == first.shape and before.last + 1 == one.place:
+            first.count += 1
+            one.count = 0
+        else:
+            first = one
+        before = one
 
 
 def calls_of(tasks: Iterable[Mapping[str, Any]]) -> list[Call]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from suites.functions import Change, Function, Functions, element
+from suites.clauses import element
+from suites.functions import Change, Function, Functions
 from suites.lab.ftrace import parse
 from suites.paths import Call, calls_of, compare, recorded, shorten, stages
 
@@ -39,7 +40,7 @@ def test_tracer_s_lines_become_calls_with_their_callers() -> None:
         ("tcp_data_ready", 172, "inet_sendmsg"),
         ("tcp_v4_err", 0, None),
         ("sock_def_readable", 172, "tcp_data_ready"),
-        ("tcp_push", 172, "__sys_sendto"),
+        ("tcp_push", 172, None),  # nobody knows, after what was lost
         ("unix_poll", 177, None),
     ]
     assert traced.lost == 12

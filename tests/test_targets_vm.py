@@ -178,6 +178,24 @@ def test_kernel_of_ones_own_runs_a_clause(kernel: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_cases_are_traced_and_take_the_path_that_their_clause_draws(kernel: Path, tmp_path: Path) -> None:
+    """Each case that ran has its calls beside it, and comes out as without."""
+    record = tmp_path / "vm.jsonl"
+
+    code = targets(["run", NAME, "--record", str(record), "--", "--trace-path", "--clause", "reset.refused.is_an_error"])
+
+    assert code == 0
+    (run,) = read([record])
+    assert run.counts()["PASS"] == len(run.cases) == len(run.paths) > 0
+    for path in run.paths.values():
+        assert path.as_stated
+        assert path.lost == 0
+        assert {"tcp_reset", "sock_def_error_report"} <= set(path.names)
+    assert run.functions["sock_aio_read"].now == ("sock_read_iter",)
+    assert run.functions["sock_aio_read"].found == {"sock_read_iter": "traceable"}
+
+
+@pytest.mark.slow
 def test_kernel_that_panics_is_skipped_by_bisect_and_says_why(
     kernel: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,16 +32,14 @@ OPTIONS = {
 }
 """The tracer's options: follow forks, look into interrupts, and say of a call its task and its name only."""
 
-BUFFER_KB = 8192
-"""Room for the calls of one case, for each CPU: some hundred thousand. What is too old for it is lost, and counted."""
+BUFFER_KB = 2048
+"""Room for the calls of one case, for each CPU: some twenty thousand. What is too old for it is lost, and counted."""
 
 PF_KTHREAD = 0x00200000
 """The flag of a task that is the kernel's own, in the ninth field of /proc/PID/stat (proc(5))."""
 
 IDLE = 0
 
-_ENTRY = re.compile(r"-(\d+) +\| (?P<indent> *)(?P<name>[A-Za-z_][\w.]*)(?: \[\w+\])?\(.*?\)(?:;| \{)")
-_LEAVE = re.compile(r"-(\d+) +\| (?P<indent> *)\}")
 _LOST = re.compile(r"\[LOST (\d+) EVENTS\]")
 
 
@@ -152,26 +150,29 @@ class Tracer:
 
 
 def parse(text: str) -> Traced:
-    """Read what the tracer has printed. A call whose entry is lost is left out, and with it its place, not what it called."""
+    """Read what the tracer has printed: `TASK-PID   |   name() {` where a call begins, deeper by two blanks inside of it.
+
+    Where events were lost, nobody knows what the calls after them were made in.
+    """
     calls: list[Call] = []
-    open_calls: dict[int, list[tuple[int, Call]]] = {}
+    within: dict[int, list[tuple[int, Call]]] = {}
     lost = 0
     for line in text.splitlines():
-        if entry := _ENTRY.search(line):
-            pid, depth = int(entry[1]), len(entry["indent"])
-            above = open_calls.setdefault(pid, [])
-            while above and above[-1][0] >= depth:
-                above.pop()
-            call = Call(_base(entry["name"]), pid, above[-1][1] if above else None)
-            calls.append(call)
-            if line.endswith("{"):
-                above.append((depth, call))
-        elif leave := _LEAVE.search(line):
-            above = open_calls.setdefault(int(leave[1]), [])
-            while above and above[-1][0] >= len(leave["indent"]):
-                above.pop()
-        elif gone := _LOST.search(line):
-            lost += int(gone[1])
+        task, bar, rest = line.rpartition("| ")
+        if not bar or rest[-1:] not in (";", "{"):
+            if gone := _LOST.search(line):
+                lost += int(gone[1])
+                within.clear()
+            continue
+        written = rest.lstrip(" ")
+        depth = len(rest) - len(written)
+        pid = int(task.rstrip().rpartition("-")[2])
+        above = within.setdefault(pid, [])
+        while above and above[-1][0] >= depth:
+            above.pop()
+        call = Call(_base(written.partition("(")[0].partition(" ")[0]), pid, above[-1][1] if above else None)
+        calls.append(call)
+        above.append((depth, call))
     return Traced(tuple(calls), lost)
 
 
