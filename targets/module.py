@@ -19,8 +19,9 @@ from targets import cache, debian
 from targets.programs import run_program
 from targets.target import ROOT, Say, TargetError
 
-SOURCE = ROOT / "native" / "listener"
 MODULE = "sockwake_listener"
+SOURCE = ROOT / "native" / "listener"
+FILES = ("Kbuild", f"{MODULE}.c")
 
 VARIABLE = "SOCKWAKE_LISTENER"
 """The environment variable that tells the suites where the module is."""
@@ -69,8 +70,8 @@ def refresh(name: str, suites: Sequence[str], say: Say) -> None:
 def place(image: Path) -> Path:
     """Where the module for the kernel of an image is kept."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCE.iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name in FILES:
+        digest.update(name.encode() + b"\0" + (SOURCE / name).read_bytes())
     return image / f"{MODULE}-{digest.hexdigest()[:16]}.ko"
 
 
@@ -97,7 +98,9 @@ def _build(suite: debian.Suite, headers: debian.Package, kernel: debian.Package,
         for name in ("dev", "proc", "tmp"):
             (root / name).mkdir(exist_ok=True)
         work = root / "work"
-        shutil.copytree(SOURCE, work)
+        work.mkdir()
+        for name in FILES:
+            shutil.copy(SOURCE / name, work)
         confined = [sys.executable, "-m", "targets.confine", "--root", folder, "--memory", f"{folder}/tmp"]
         make = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "TMPDIR=/tmp", "make", "-C", f"/usr/src/{headers.name}"]
         command = [*confined, "--writable", str(work), "--", *make, "M=/work", "modules"]
