@@ -13,8 +13,10 @@ if [ -e /proc/sys/kernel/modprobe ]; then
     echo >/proc/sys/kernel/modprobe # a socket of a protocol that doesn't exist has the kernel ask for modules, a second for each
 fi
 policy=${script%/*}/selinux.policy
-if [ -e "$policy" ]; then
-    busybox mount -t selinuxfs selinuxfs /sys/fs/selinux && cat "$policy" >/sys/fs/selinux/load && echo 1 >/sys/fs/selinux/enforce || exit
+if [ -e "$policy" ]; then # where it can't be in force nothing is run
+    busybox mount -t selinuxfs selinuxfs /sys/fs/selinux || exit
+    cat "$policy" >/sys/fs/selinux/load || exit # in one write(2), as it has to be
+    echo 1 >/sys/fs/selinux/enforce || exit
 fi
 mkdir "$root"
 busybox mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,msize=512000,cache=loose "$tag" "$root"

@@ -174,7 +174,7 @@ def test_hook_is_asked_after_the_descriptor_and_before_the_argument(case: Case) 
 
 @clause("security.fcntl.not_asked")
 def test_commands_that_selinux_does_not_know_of_are_allowed(case: Case) -> None:
-    """Its list is of 2.6.12, and the owner that has a type came with 2.6.32."""
+    """The owner that has a type isn't in its list, though it does what F_SETOWN does."""
     sock, _ = socket_of(case, maker_of_private(case))
     case.arm(sock)
     outsider = outsider_of(case)

@@ -20,6 +20,7 @@ from suites.lab.counters import active_objects, protocol_counts, sockets_in_use
 from suites.lab.domains import SOCKETLESS, TCPLESS, enter
 from suites.lab.families import FAMILIES, Family
 from suites.lab.links import await_end_of, lay_link
+from suites.lab.modular import borrow, made, references, state
 from suites.lab.privileges import fill_table
 
 MANY = 500
@@ -180,3 +181,17 @@ def test_refused_creation_holds_no_namespace(case: Case) -> None:
     await_end_of("refused")
 
     case.at("left", refusals=refusals, link=attempt(if_index, "refused"))
+
+
+@clause("security.failed.module")
+def test_refused_creation_neither_loads_a_module_nor_holds_one(case: Case) -> None:
+    """The hook is asked before the family is, so nobody asks for its module."""
+    borrow(case)
+    child = refused(case)
+    case.at("refused", refusals=try_often(child, case.family, SOME), state=state(case))
+    made(case)
+    before = references(case)
+
+    refusals = try_often(child, case.family, SOME)
+
+    case.at("refused_again", refusals=refusals, state=state(case), references=references(case) - before)
