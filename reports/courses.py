@@ -218,22 +218,57 @@ def tree(path: Path, room: int = LINES) -> list[Line]:
     names = {step.as_ or step.function for step in path.steps if step.state in ("ran", "replaced", "elsewhere")}
     names |= {name for step in path.steps if step.state == "elsewhere" for name in step.function.split(ALTERNATIVES)}
     tasks = [task for task in path.tasks if task.calls]
-    short = sum(len(task.calls) + 1 for task in tasks) <= room
+    whole = sum(len(task.calls) + 1 for task in tasks) <= room
     lines: list[Line] = []
+    others = 0
     for task in tasks:
+        shown = range(len(task.calls)) if whole else _kept(task.calls, names)
+        if not shown or len(lines) >= room:
+            others += len(task.calls)
+            continue
         lines.append(Line(False, f"{name_of(task.name)}:"))
-        shown = range(len(task.calls)) if short else _kept(task.calls, names)
-        last = 0
-        for number in shown:
-            if len(lines) >= room:
-                break
-            lines += _skipped(number - last)
-            lines.append(_line(task.calls[number], names))
-            last = number + 1
-        lines += _skipped(len(task.calls) - last)
-        if len(lines) >= room:
+        lines += _whole(task.calls, names) if whole else _folded(task.calls, shown, names, room - len(lines))
+    return [*lines, *([Line(False, f"… {others} more of other tasks")] if others else [])]
+
+
+def _whole(calls: Sequence[Call], names: set[str]) -> list[Line]:
+    return [_line(call, names) for call in calls]
+
+
+def _folded(calls: Sequence[Call], shown: Sequence[int], names: set[str], room: int) -> Iterator[Line]:
+    """Some of a task's calls, and how many are left out between them; what is the same again, as a fence is, is told once."""
+    before: list[tuple[int, str]] = []
+    last = again = used = 0
+    for block in _blocks(calls, shown):
+        same = [(calls[number].depth, calls[number].name) for number in block]
+        if same == before:
+            again, last = again + 1, block[-1] + 1
+            continue
+        if used >= room:
             break
-    return lines
+        yield from _repeated(again)
+        before, again = same, 0
+        for number in block[: room - used]:
+            yield from _skipped(number - last)
+            yield _line(calls[number], names)
+            last, used = number + 1, used + 1
+    yield from _repeated(again)
+    yield from _skipped(len(calls) - last)
+
+
+def _blocks(calls: Sequence[Call], shown: Sequence[int]) -> Iterator[list[int]]:
+    """The places of the calls that are shown, those that a call led to together with it."""
+    block: list[int] = []
+    for number in shown:
+        if block and calls[number].depth <= calls[block[0]].depth:
+            yield block
+            block = []
+        block.append(number)
+    yield block
+
+
+def _repeated(times: int) -> list[Line]:
+    return [Line(False, f"… {times} times the same again" if times > 1 else "… the same again")] if times else []
 
 
 def _kept(calls: Sequence[Call], names: set[str]) -> list[int]:
