@@ -41,6 +41,7 @@ MANY = 2**63 - 1
 """What calls are counted up to."""
 
 _STATE = Kind(f"one of {', '.join(STATES)}", lambda value: isinstance(value, str) and value in STATES)
+_NO_CALL = 'its "calls" must be lists of depth, name and count'
 _SINCE = Kind("a list of strings or null", lambda value: value is None or TEXTS.accepts(value))
 
 
@@ -178,13 +179,20 @@ def _counted(calls: Sequence[Json]) -> int:
     total, around = 0, [1]
     for call in calls:
         if type(call) is not list or len(call) != 3:
-            raise LineError('its "calls" must be lists of depth, name and count')
+            raise LineError(_NO_CALL)
         depth, name, count = call
-        if type(name) is not str or not INTEGER.accepts(depth) or not INTEGER.accepts(count):
-            raise LineError('its "calls" must be lists of depth, name and count')
-        del around[max(depth, 0) + 1 :]
-        around.append(min(around[-1] * max(count, 1), MANY))
-        total += around[-1]
+        if not (type(depth) is type(count) is int and 0 <= depth < MANY and 0 < count < MANY):  # as nearly none are
+            if not INTEGER.accepts(depth) or not INTEGER.accepts(count):
+                raise LineError(_NO_CALL)
+            depth, count = max(depth, 0), max(count, 1)
+        if type(name) is not str:
+            raise LineError(_NO_CALL)
+        del around[depth + 1 :]
+        times = around[-1] * count
+        if times > MANY:
+            times = MANY
+        around.append(times)
+        total += times
     return min(total, MANY)
 
 

@@ -290,6 +290,22 @@ def test_equal_trees_are_shown_once(tmp_path: Path) -> None:
     assert made.count("The calls of ") == 1
 
 
+def test_many_cases_with_large_trees_stay_small_on_the_page(tmp_path: Path) -> None:
+    """40 cases on two kernels, with two thousand calls each that lead to the path, all different."""
+    records = []
+    for run in ("r1", "r2"):
+        cases = [node("reset", f"f{number}") for number in range(40)]
+        lines = [run_line(cases, run), clause_line(run=run)]
+        for number, case in enumerate(cases):
+            calls = [[depth % 9, f"f{number}" if depth % 2 else "tcp_reset", 1] for depth in range(2_000)]
+            tasks = [{"task": "case", "calls": calls}]
+            lines += [case_line(case, run=run), path_line(case, run, steps=RAN[: number + 1], tasks=tasks)]
+        records.append(lines)
+    plain = render(runs_of(tmp_path, *([line for line in lines if line["type"] != "path"] for lines in records)))
+
+    assert len(render(runs_of(tmp_path, *records))) - len(plain) < 60_000
+
+
 def test_a_record_without_traces_says_nothing_of_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its page has neither the section nor its style; the terminal says how to get traces."""
     case = node("reset", "tcp4")
