@@ -132,8 +132,9 @@ def seen(runs: Sequence[Run], columns: int, paint: Paint) -> Iterator[str]:
             yield from _covered(function, names, columns, paint)
         yield ""
     named = [function for function in functions if function.documents]
-    reached = sum(function.seen for function in named)
-    yield f"{len(named)} functions of documents: {reached} seen, or what does their work; {len(named) - reached} never"
+    never = [name_of(function.name) for function in named if not function.seen]
+    reached = f"{len(named)} functions of documents: {len(named) - len(never)} seen, or what does their work"
+    yield from fold(f"{reached}; {len(never)} never{': ' if never else ''}{', '.join(never)}", columns, rest="  ")
     for label, one in zip(labels(runs), runs, strict=True):
         if spent := cost(one):
             yield from fold(one_line(f"{label}: {spent.words}"), columns, rest="  ")
