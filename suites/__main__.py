@@ -131,7 +131,8 @@ def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]
                 line = line | {"path": list(specification.clause(line["id"]).path)}
             case "path" if interest:
                 clause, variant = specification.clause(line["clause"]), _variant(line)
-                line = line | verdict(interest.path(clause, line["family"], variant, found), line["tasks"])
+                drawn = interest.path(clause, line["family"], variant, found)
+                line = line | verdict(drawn, line["tasks"], whole=not line["lost"] + line["omitted"])
             case "case":
                 line = _judged_case(specification, line, kernel, lacking)
                 counts[line["outcome"]] += 1

@@ -9,7 +9,7 @@ Owns what is said of each function of a path:
     inlined         has no symbol of its own here: it is part of its callers
     untraceable     has a symbol, and ftrace doesn't reach it
     gone            nothing has its place on this kernel
-    not traced      the tracer wasn't asked for it: the record is older than the path
+    not traced      nobody knows: events were lost, or the record is older than the path
 
 It says nothing of a case's outcome: what a kernel does is judged by what can be observed of it.
 
@@ -97,10 +97,11 @@ def _unseen(names: frozenset[str], kinds: Sequence[str], found: Mapping[str, str
     return "untraceable" if any(found[name] == "untraceable" for name in names) else "not called"
 
 
-def compare(path: Sequence[Stage], calls: Sequence[Call]) -> list[dict[str, Any]]:
+def compare(path: Sequence[Stage], calls: Sequence[Call], whole: bool = True) -> list[dict[str, Any]]:
     """What became of each function of a path: its state, the name that it was entered under, and what came between.
 
-    Between are the calls of interest in which it was made, inside of the call that stands for the function before.
+    Between are the calls of interest in which it was made, inside of the call that stands for the function before. Where the
+    calls aren't the `whole`, nobody knows what else there was.
     """
     taken = _order(path, calls)
     entered = {call.name for call in calls}
@@ -117,6 +118,8 @@ def compare(path: Sequence[Stage], calls: Sequence[Call]) -> list[dict[str, Any]
             before = call
         else:
             step["state"] = "elsewhere" if stage.names & entered else stage.state
+            if step["state"] in UNSEEN and not whole:
+                step["state"] = "not traced"
         compared.append(step)
     return compared
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from suites import functions as kernel_functions
 from suites.clauses import Clause, Specification, element
-from suites.lab.ftrace import CannotTrace, Traced, Tracer
-from suites.paths import UNSEEN, Stage, calls_of, compare, recorded, shorten, stages
+from suites.lab.ftrace import OWN, CannotTrace, Traced, Tracer
+from suites.paths import UNSEEN, Call, Stage, calls_of, compare, recorded, shorten, stages
 
 KEPT = 5_000
 """How many calls a record keeps of a case, the first ones, after equal ones in a row are counted as one."""
@@ -62,9 +62,9 @@ class Interest:
         return stages(clause.path, self._functions, self._kernel, found, (family, variant) if variant else (family,))
 
 
-def verdict(path: Sequence[Stage], tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a record says of a path beside the calls that it holds."""
-    steps = compare(path, calls_of(tasks))
+def verdict(path: Sequence[Stage], tasks: Sequence[Mapping[str, Any]], whole: bool) -> dict[str, Any]:
+    """What a record says of a path beside calls, which are the `whole` or what was left of it."""
+    steps = compare(path, calls_of(tasks), whole)
     return {"as_stated": not any(step["state"] in UNSEEN for step in steps), "steps": steps}
 
 
@@ -117,12 +117,13 @@ class Tracing:
         path = self._interest.path(clause, line["family"], variant, self._tracer.found)
         names = _Names(self._tracer, {step["tid"] for step in line["observed"]["steps"]})
         wanted = {name for stage in path for name in stage.names}
-        tasks = recorded(traced.calls, names, self._interest.common - wanted)
+        tasks = recorded(_concerned(traced.calls, names, wanted), names, self._interest.common - wanted)
+        said = verdict(path, tasks, not traced.lost)
         omitted = shorten(tasks, KEPT)
         return {
             "type": "path",
             **{key: line[key] for key in ("run", "case", "clause", "family")},
-            **verdict(path, tasks),
+            **said,
             "tasks": tasks,
             "omitted": omitted,
             "lost": traced.lost,
@@ -136,6 +137,12 @@ class Tracing:
             self._tracer = None
 
 
+def _concerned(calls: Sequence[Call], names: _Names, wanted: Collection[str]) -> list[Call]:
+    """The calls of the case's own tasks, and those of the kernel's that call a function of its path; the rest is housekeeping."""
+    tasks = {call.task for call in calls if call.name in wanted or names.own(call.task)}
+    return [call for call in calls if call.task in tasks]
+
+
 class _Names:
     """What tasks are called in one case: by their kind, and from the second of a kind on by their number."""
 
@@ -144,6 +151,10 @@ class _Names:
         self._threads = threads
         self._given: dict[int | str, str] = {}
         self._kinds: Counter[str] = Counter()
+
+    def own(self, task: int | str) -> bool:
+        """Whether a task is the case's, or a thread or child of it."""
+        return self._tracer.task(int(task), self._threads) in OWN
 
     def __call__(self, task: int | str) -> str:
         if task not in self._given:

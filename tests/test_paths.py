@@ -151,6 +151,20 @@ def test_longest_order_is_found_among_many_calls() -> None:
     assert steps[2]["between"] == []
 
 
+def test_nobody_knows_what_was_called_where_events_were_lost() -> None:
+    """What is there is told, in its place; what isn't may have been."""
+    path = stages(["a", "b", "macro"], FUNCTIONS, None, {"a": "traceable", "b": "traceable", "macro": "no symbol"}, ())
+
+    steps = compare(path, tree("case: a"), whole=False)
+
+    assert [step["state"] for step in steps] == ["ran", "not traced", "inlined"]
+
+
+def test_record_older_than_the_path_doesn_t_say_what_was_called() -> None:
+    """The tracer was not asked for it."""
+    assert compare(stages(["a"], FUNCTIONS, None, {}, ()), tree("case: b"))[0]["state"] == "not traced"
+
+
 def test_element_names_functions_and_who_takes_them() -> None:
     """Blanks around the signs are for readers."""
     assert element("tcp_close | unix_release @ tcp4 unix-stream") == (

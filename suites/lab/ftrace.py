@@ -40,6 +40,9 @@ PF_KTHREAD = 0x00200000
 
 IDLE = 0
 
+OWN = ("case", "thread", "child")
+"""What the process that executes cases, its threads and its children are called."""
+
 _LOST = re.compile(r"\[LOST (\d+) EVENTS\]")
 
 
@@ -91,7 +94,7 @@ class Tracer:
         return parse(self._read())
 
     def task(self, pid: int, threads: Collection[int]) -> str:
-        """What a task is to the case: `case` itself, a `thread` or `child` of it, or the name of one of the kernel's."""
+        """What a task is to the case: one of OWN, or the name of one of the kernel's."""
         if pid == os.getpid():
             return "case"
         if pid not in self._kernel:
