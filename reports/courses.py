@@ -31,6 +31,7 @@ WORDS = {
     "gone": ("∅", "gone", "nothing has its place on this kernel"),
     "elsewhere": ("↷", "elsewhere", "was called, but not in this place"),
     "not called": ("○", "not called", "could have been seen, and wasn't called"),
+    "not traced": ("…", "not traced", "nobody knows: events were lost, or the record is older than the path"),
 }
 """Symbol, word and meaning of what can come of a function."""
 

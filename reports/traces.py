@@ -30,9 +30,9 @@ from reports.fields import (
     get,
 )
 
-STATES = ("ran", "replaced", "inlined", "untraceable", "gone", "elsewhere", "not called")
+STATES = ("ran", "replaced", "inlined", "untraceable", "gone", "elsewhere", "not called", "not traced")
 """What can come of a function of a path: it ran; it ran under another name; it has no symbol of its own in this build; it has one,
-and the tracer can't see it; nothing has its place any more; it ran, but not in this order; it didn't run."""
+and the tracer can't see it; nothing has its place any more; it ran, but not in this order; it didn't run; nobody knows."""
 
 FOUND = ("traceable", "untraceable", "no symbol")
 """How a kernel has a name: as a function that the tracer sees, as one that it can't see, or not as a symbol."""
