@@ -325,9 +325,9 @@ def test_the_terminal_says_which_functions_were_seen(tmp_path: Path, capsys: pyt
 
     assert f"Document 000 tcp_reset ● ran: all 2 kernels, in 1 clause under {CLAUSE} Document 001" in text
     assert "send_sigio … not traced: vm-5.10 → replaced by send_sigio_new: vm-6.1, in 1 clause" in text
-    assert "do_sync_read not traced: vm-5.10 ∅ gone: vm-6.1 nothing in its place since 4.1: vfs_read" in text
+    assert "do_sync_read … not traced: vm-5.10 ∅ gone: vm-6.1 nothing in its place since 4.1: vfs_read" in text
     assert (
-        "8 functions of documents: 2 seen, or what does their work; 6 never: sk_wake_async, sock_static, notrace_one, do_sync_read, "
+        "8 functions of documents: 2 seen, or what does their work; 6 never: sk_wake_async, sock_static, notrace_one, do_sync_read,"
         in text
     )
 
