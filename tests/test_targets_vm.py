@@ -182,7 +182,9 @@ def test_cases_are_traced_and_take_the_path_that_their_clause_draws(kernel: Path
     """Each case that ran has its calls beside it, and comes out as without."""
     record = tmp_path / "vm.jsonl"
 
-    code = targets(["run", NAME, "--record", str(record), "--", "--trace-path", "--clause", "reset.refused.is_an_error"])
+    code = targets(
+        ["run", NAME, "--record", str(record), "--", "--trace-path", "--clause", "reset.refused.is_an_error"]
+    )
 
     assert code == 0
     (run,) = read([record])
