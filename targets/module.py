@@ -26,7 +26,7 @@ FILES = ("Kbuild", f"{MODULE}.c")
 VARIABLE = "SOCKWAKE_LISTENER"
 """The environment variable that tells the suites where the module is."""
 
-TOOLS = ("make", "dash", "coreutils", "sed", "grep", "mawk", "findutils")
+TOOLS = ("make", "binutils", "dash", "coreutils", "sed", "grep", "mawk", "findutils")
 """What kbuild runs beside the compiler, which the headers' package depends on: some packages that Debian takes for granted."""
 
 LINKS = (
