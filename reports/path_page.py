@@ -45,6 +45,15 @@ def path_values(places: Sequence[Stand], table: Sequence[Row], said: Mapping[str
             for reason in function.reasons
         ]
 
+    def unseen() -> list[tuple[tuple[str, ...], tuple[str, ...], list[str]]]:
+        """Why functions of the documents were never reached: states and reasons, and the names of all that have them."""
+        found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+        for function in functions:
+            if function.documents and not function.seen:
+                states = tuple(dict.fromkeys(cell.state for cell in function.cells))
+                found.setdefault((states, tuple(reasons(function))), []).append(function.name)
+        return [(*why, names) for why, names in found.items()]
+
     return {
         "traced": traced(runs),
         "tracing": tracing,
@@ -60,7 +69,7 @@ def path_values(places: Sequence[Stand], table: Sequence[Row], said: Mapping[str
         "costs": [(stand, made) for stand in places if (made := cost(stand.run))],
         "named_functions": [(called.get(document, f"Document {document}"), rows) for document, rows in groups.items()],
         "other_functions": [("", others)] if others else [],
-        "unseen": [function for function in functions if function.documents and not function.seen],
+        "unseen": unseen(),
         "path_words": WORDS,
         "path_number": {state: number for number, state in enumerate(WORDS, 1)},
         "name_of": name_of,
