@@ -117,7 +117,8 @@ def compare(path: Sequence[Stage], calls: Sequence[Call], whole: bool = True) ->
             step["between"] = _between(before, call)
             before = call
         else:
-            step["state"] = "elsewhere" if stage.names & entered else stage.state
+            seen_elsewhere = stage.state == "not called" and stage.names & entered
+            step["state"] = "elsewhere" if seen_elsewhere else stage.state
             if step["state"] in UNSEEN and not whole:
                 step["state"] = "not traced"
         compared.append(step)

@@ -125,6 +125,7 @@ def test_record_s_limit_says_how_many_are_left_out() -> None:
         ("a macro b", "a{b}", "ran inlined ran"),
         ("a|hidden", "", "untraceable"),
         ("buried", "", "inlined"),
+        ("a b|buried", "b a", "ran inlined"),
         ("dead a", "a", "gone ran"),
         ("a@read b@write c", "a{c}", "ran ran"),
         ("a@netlink b@tcp4", "b", "ran"),
