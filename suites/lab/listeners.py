@@ -54,6 +54,9 @@ TCP_LISTEN = 10
 FOREVER_MS = 600_000
 """A delay that no case outlives."""
 
+_OF_ITS_CLOCK = ("hrtimer: interrupt took", "clocksource: ")
+"""How lines of the kernel's begin that speak of a machine that was held up: an emulated one is, while its host is busy."""
+
 _TOLD = Path("/sys/module", MODULE, "parameters")
 
 
@@ -250,10 +253,10 @@ def network_of(child: Child) -> Iterator[None]:
 
 
 def said_since(before: str) -> list[str]:
-    """The lines of the kernel's log since it was as `before`, without their times."""
+    """The lines of the kernel's log since it was as `before`, without their times, and without what it says of its clock."""
     *_, last = before.splitlines() or [""]
-    new = kernel_log().rpartition(last)[2]
-    return [line.partition("] ")[2] for line in new.splitlines() if line]
+    new = (line.partition("] ")[2] for line in kernel_log().rpartition(last)[2].splitlines() if line)
+    return [line for line in new if not line.startswith(_OF_ITS_CLOCK)]
 
 
 def holders_of(inode: int) -> int:
