@@ -21,8 +21,11 @@ from suites.lab.listeners import BACKLOG, MODULE, PORT, KernelListener, said_sin
 from suites.lab.namespace import enter_network
 
 ADDRESS = "127.0.0.1"
+PATIENCE = 30
+"""Seconds after which a client is held to have got no answer, and what is still in use to be kept."""
+
 CACHES = ("TCP", "sock_inode_cache", "task_struct")
-"""Slab caches of what a round makes: none may keep an object of each."""
+"""Slab caches of what each round makes."""
 
 
 def listener() -> KernelListener:
@@ -30,38 +33,62 @@ def listener() -> KernelListener:
     return KernelListener("0.0.0.0", PORT, BACKLOG, True, 0)
 
 
-def client(cpu: int) -> int:
-    """A child that connects on one CPU, again and again, until it is killed; what it leaves is no TIME_WAIT."""
+def client(cpu: int, unanswered: int) -> int:
+    """A child that connects on one CPU, again and again, until it is killed; what it leaves is no TIME_WAIT.
+
+    Where neither an end nor a reset comes, it writes a byte to the pipe `unanswered` and goes on.
+    """
     pid = os.fork()
     if pid == 0:
         os.sched_setaffinity(0, {cpu})
         while True:
-            with socket.socket() as sock, suppress(OSError):
+            with socket.socket() as sock, suppress(ConnectionError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
-                sock.connect((ADDRESS, PORT))
-                sock.recv(1)
+                sock.settimeout(PATIENCE)
+                try:
+                    sock.connect((ADDRESS, PORT))
+                    sock.recv(1)
+                except TimeoutError:
+                    os.write(unanswered, b"x")
     return pid
 
 
-def kept() -> dict[str, int]:
-    """How many objects of each cache are in use."""
+def in_use() -> dict[str, int]:
+    """How many objects of each cache are in use: once each is shrunk, the kernel counts objects, and not whole slabs."""
+    for name in CACHES:
+        Path("/sys/kernel/slab", name, "shrink").write_text("1")
     rows = (line.split() for line in Path("/proc/slabinfo").read_text().splitlines())
     return {row[0]: int(row[1]) for row in rows if row[0] in CACHES}
+
+
+def kept_since(before: dict[str, int]) -> dict[str, int]:
+    """How many objects more are in use; waits for what the kernel frees after a grace period."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        kept = {name: count - before[name] for name, count in in_use().items()}
+        if max(kept.values()) <= 0 or time.monotonic() > deadline:
+            return kept
+        sched_yield()
 
 
 def main(rounds: int) -> None:
     """Do it, and print what was seen."""
     enter_network()
     listener().stop()  # the first one tells the log that the kernel is tainted
-    before, kept_before, began = kernel_log(), kept(), time.monotonic()
-    clients = [client(cpu) for cpu in sorted(os.sched_getaffinity(0))]
+    before, used, began = kernel_log(), in_use(), time.monotonic()
+    unanswered, writer = os.pipe()
+    clients = [client(cpu, writer) for cpu in sorted(os.sched_getaffinity(0))]
+    os.close(writer)
     accepted = 0
-    for _ in range(rounds):
+    for number in range(rounds):
         loaded = listener()
         while not (count := loaded.accepted()):
             sched_yield()
         accepted += count
         loaded.stop()
+        print(
+            f"sockwake: round {number + 1}, {accepted} connections, {time.monotonic() - began:.0f} s", file=sys.stderr
+        )
     seconds = time.monotonic() - began
     for pid in clients:
         os.kill(pid, signal.SIGKILL)
@@ -70,12 +97,13 @@ def main(rounds: int) -> None:
         "rounds": rounds,
         "cpus": len(clients),
         "accepted": accepted,
+        "unanswered": len(os.read(unanswered, rounds)),
         "seconds": round(seconds, 1),
         "said": said_since(before),
         "tainted": tainted(),
         "loaded": module(MODULE) is not None,
         "sockets": protocol_counts()["TCP"],
-        "kept": {name: count - kept_before[name] for name, count in kept().items()},
+        "kept": kept_since(used),
     }
     print(json.dumps(seen))
 
