@@ -199,7 +199,8 @@ def test_end_of_stream_wakes_a_blocked_receiver_without_a_signal(case: Case) -> 
     case.arm(sock)
     case.sleep("recv", sock, 1, name="receiver")
 
-    shutdown(peer, SHUT_WR)
+    with case.lab.unpreempted():
+        shutdown(peer, SHUT_WR)
 
     case.at("shut")
 
@@ -212,7 +213,8 @@ def test_end_of_both_directions_wakes_a_blocked_receiver_without_a_signal(case: 
     shutdown(sock, SHUT_WR)
     case.sleep("recv", sock, 1, name="receiver")
 
-    shutdown(peer, SHUT_RDWR)
+    with case.lab.unpreempted():
+        shutdown(peer, SHUT_RDWR)
 
     case.at("ended")
 
@@ -224,7 +226,8 @@ def test_close_of_a_unix_peer_wakes_a_blocked_receiver_without_a_signal(case: Ca
     case.arm(sock)
     case.sleep("recv", sock, 1, name="receiver")
 
-    close(peer)
+    with case.lab.unpreempted():
+        close(peer)
 
     case.at("ended")
 

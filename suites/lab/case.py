@@ -216,8 +216,9 @@ class Case:
 
     @arranging
     def deliver(self, data: bytes, flags: int = 0) -> None:
-        """Let the peer send to the subject."""
-        self.family.deliver(self._roles[SUBJECT], self._roles["peer"], data, flags)
+        """Let the peer send to the subject, and nobody whom that wakes run before it is done."""
+        with self.lab.unpreempted():
+            self.family.deliver(self._roles[SUBJECT], self._roles["peer"], data, flags)
 
     @arranging
     def outbox(self) -> Outbox:

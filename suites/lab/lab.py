@@ -49,6 +49,9 @@ WORDS = {
 CONNECTIONS = 8
 """Where the fence isn't sound: over how many connections of TCP it goes, so that most of several queues are passed through."""
 
+FIRST, NONE = os.sched_param(1), os.sched_param(0)
+"""The least real-time priority, which is before all that have none."""
+
 MANY = 1 << 10
 """Threads and children are counts; what is larger than this is a mask or an inode."""
 
@@ -67,6 +70,7 @@ class Lab:
         sigprocmask(SIG_BLOCK, WATCHED)
         block_signals_in_other_threads(WATCHED)
         sigaction(SIGPIPE, "default")  # Python ignores it, and what is ignored never becomes pending
+        self._real_time = may_be_real_time()
         self.pid = os.getpid()
         self.uid = os.getuid()
         self.fence = connected_to_itself()
@@ -82,6 +86,21 @@ class Lab:
         self._own_sockets = 1 + 2 * len(self.connections)  # beside the fence; the namespace was empty before
         self.capacities: dict[str, int] = {}
         self._before: Census = census()
+
+    @contextmanager
+    def unpreempted(self) -> Iterator[None]:
+        """Run before every other thread on this CPU, where that is permitted: who is woken inside runs afterwards.
+
+        Else a tick may let a woken receiver run in the midst of the wake: between its socket's wait queue and sk_wake_async().
+        """
+        if not self._real_time:
+            yield
+            return
+        os.sched_setscheduler(0, os.SCHED_FIFO, FIRST)
+        try:
+            yield
+        finally:
+            os.sched_setscheduler(0, os.SCHED_OTHER, NONE)
 
     def held_link(self) -> HeldLink:
         """The link whose neighbours don't answer, made when the first case asks for it."""
@@ -160,6 +179,16 @@ class Lab:
                 more = _count(is_) - _count(was)
                 found.append(f"{WORDS.get(field, field)} ({f'{more:+d}' if more else 'changed'})")
         return found
+
+
+def may_be_real_time() -> bool:
+    """Whether the kernel lets this thread have a real-time policy (sched(7)), which takes CAP_SYS_NICE or RLIMIT_RTPRIO."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, FIRST)
+    except OSError:
+        return False
+    os.sched_setscheduler(0, os.SCHED_OTHER, NONE)
+    return True
 
 
 def connected_to_itself() -> int:
