@@ -17,7 +17,7 @@ SEEN = ("ran", "replaced")
 Called = Mapping[str, Mapping[str, tuple[bool, int]]]
 
 UNKNOWN = "not traced"
-"""What is said of a function on a kernel whose run doesn't know it."""
+"""What is said of a function on a kernel whose run doesn't know it, or wasn't asked for it."""
 
 
 class Cell(NamedTuple):
@@ -178,6 +178,8 @@ def _unseen(function: Function | None) -> str:
     found = [function.found.get(name) for name in function.now]
     if not found:
         return "gone"
+    if None in found:
+        return UNKNOWN
     if function.is_ != "inline" and "traceable" in found:
         return "not called"
     return "untraceable" if function.is_ != "inline" and "untraceable" in found else "inlined"
