@@ -65,7 +65,6 @@ def _control(config: pytest.Config, specification: Specification) -> None:
     )
     argv = ["pytest", *config.invocation_params.args]
     alone = config.getoption("dist", "no") in (None, "", "no")
-    tracing = Tracing(specification, execution.judged_version(settings), alone) if option.trace_path else None
 
     def head(planned: list[str]) -> Any:
         yield execution.run_line(settings, specification, planned, argv, tracing)
@@ -76,6 +75,8 @@ def _control(config: pytest.Config, specification: Specification) -> None:
     last_words = tempfile.TemporaryDirectory(prefix="sockwake-")
     live = Live(config)
     recording = Recording(option.record, head, deviation.load(option.target), Path(last_words.name), live)
+    # The last thing that may be refused: whoever has the tracer gives it back at the end of the session.
+    tracing = Tracing(specification, execution.judged_version(settings), alone) if option.trace_path else None
     config.stash[SETTINGS], config.stash[LAST_WORDS] = settings, last_words
     config.pluginmanager.register(recording, "sockwake-recording")
     config.pluginmanager.register(live, "sockwake-live")

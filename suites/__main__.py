@@ -16,7 +16,7 @@ from suites.catalogue import all_cases
 from suites.clauses import Specification, SpecificationError, load
 from suites.execution import lacking_observers, running_version
 from suites.judge import judge
-from suites.tracing import Interest, verdict
+from suites.tracing import Interest, compared
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -132,7 +132,7 @@ def _judged(specification: Specification, path: Path) -> Iterator[dict[str, Any]
             case "path" if interest:
                 clause, variant = specification.clause(line["clause"]), _variant(line)
                 drawn = interest.path(clause, line["family"], variant, found)
-                line = line | verdict(drawn, line["tasks"], whole=not line["lost"] + line["omitted"])
+                line = line | compared(drawn, line["tasks"], whole=not line["lost"] + line["omitted"])
             case "case":
                 line = _judged_case(specification, line, kernel, lacking)
                 counts[line["outcome"]] += 1

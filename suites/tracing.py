@@ -62,7 +62,7 @@ class Interest:
         return stages(clause.path, self._functions, self._kernel, found, (family, variant) if variant else (family,))
 
 
-def verdict(path: Sequence[Stage], tasks: Sequence[Mapping[str, Any]], whole: bool) -> dict[str, Any]:
+def compared(path: Sequence[Stage], tasks: Sequence[Mapping[str, Any]], whole: bool) -> dict[str, Any]:
     """What a record says of a path beside calls, which are the `whole` or what was left of it."""
     steps = compare(path, calls_of(tasks), whole)
     return {"as_stated": not any(step["state"] in UNSEEN for step in steps), "steps": steps}
@@ -118,7 +118,7 @@ class Tracing:
         names = _Names(self._tracer, {step["tid"] for step in line["observed"]["steps"]})
         wanted = {name for stage in path for name in stage.names}
         tasks = recorded(_concerned(traced.calls, names, wanted), names, self._interest.common - wanted)
-        said = verdict(path, tasks, not traced.lost)
+        said = compared(path, tasks, not traced.lost)
         omitted = shorten(tasks, KEPT)
         return {
             "type": "path",
@@ -139,7 +139,8 @@ class Tracing:
 
 def _concerned(calls: Sequence[Call], names: _Names, wanted: Collection[str]) -> list[Call]:
     """The calls of the case's own tasks, and those of the kernel's that call a function of its path; the rest is housekeeping."""
-    tasks = {call.task for call in calls if call.name in wanted or names.own(call.task)}
+    own = {task for task in {call.task for call in calls} if names.own(task)}
+    tasks = own | {call.task for call in calls if call.name in wanted}
     return [call for call in calls if call.task in tasks]
 
 

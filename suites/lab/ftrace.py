@@ -80,8 +80,12 @@ class Tracer:
             _write("current_tracer", [TRACER])
             self._switch = os.open(TRACEFS / "tracing_on", os.O_WRONLY | os.O_CLOEXEC)
             self._pipe = os.open(TRACEFS / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise CannotTrace(f"{error.filename or TRACEFS}: {error.strerror}") from None
+        except (OSError, CannotTrace) as error:
+            with suppress(OSError):  # what couldn't be set can't be set back
+                self._restore()
+            if isinstance(error, OSError):
+                raise CannotTrace(f"{error.filename or TRACEFS}: {error.strerror}") from None
+            raise
         self._read()  # what was in the buffer before is nobody's
 
     def begin(self) -> None:
@@ -107,6 +111,9 @@ class Tracer:
         """Leave ftrace as it was found."""
         os.close(self._pipe)
         os.close(self._switch)
+        self._restore()
+
+    def _restore(self) -> None:
         _write("current_tracer", ["nop"])
         for name, value in self._kept.items():
             _write(name, [value])
