@@ -45,6 +45,11 @@ class Reason(NamedTuple):
     words: str
     places: tuple[int, ...]
 
+    def told(self, names: Sequence[str]) -> str:
+        """The words, with the kernels by their names where they aren't all."""
+        where = f" ({', '.join(names[place] for place in self.places)})" if len(self.places) < len(names) else ""
+        return self.words + where
+
 
 class Covered(NamedTuple):
     """A function: a cell for each run, and reasons."""

@@ -38,12 +38,7 @@ def path_values(places: Sequence[Stand], table: Sequence[Row], said: Mapping[str
 
     def reasons(function: Covered) -> list[str]:
         """Each with its kernels, if they aren't all."""
-        return [
-            reason.words
-            if len(reason.places) == len(tracing)
-            else f"{reason.words} ({', '.join(tracing[place].name for place in reason.places)})"
-            for reason in function.reasons
-        ]
+        return [reason.told([stand.name for stand in tracing]) for reason in function.reasons]
 
     def unseen() -> list[tuple[tuple[str, ...], tuple[str, ...], list[str]]]:
         """Why functions of the documents were never reached: states and reasons, and the names of all that have them."""

@@ -150,8 +150,7 @@ def _covered(function: Covered, names: Mapping[int, str], columns: int, paint: P
     if function.plainest:
         yield from fold(one_line(f"under {', '.join(function.plainest)}"), columns, f"{rest}  ")
     for reason in function.reasons:
-        where = f" ({on(reason.places, names)})" if len(reason.places) < len(names) else ""
-        yield from fold(one_line(f"{reason.words}{where}"), columns, f"{rest}  ")
+        yield from fold(one_line(reason.told(list(names.values()))), columns, f"{rest}  ")
 
 
 def _word(alike: Alike) -> str:

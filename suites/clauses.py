@@ -63,6 +63,9 @@ OBSERVERS = (*PASSIVE, *POLLS, "so_error", *AFTER_ERROR)
 BANDS = {1: 0x041, 2: 0x304, 3: 0x441, 4: 0x008, 5: 0x082, 6: 0x018}
 """si_band of each POLL_* code (fs/fcntl.c band_table)."""
 
+FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""The name of a function of the kernel."""
+
 MASK_PREFIX = "revents:"
 """How a clause writes a mask that the case itself reports."""
 
@@ -73,7 +76,7 @@ _MASKED = {observer: "select" if "select" in observer else "poll" for observer i
 _ASKED = {"input": SELECT_BITS["READ"] | SELECT_BITS["EXCEPT"], "output": SELECT_BITS["WRITE"]}
 _CODES = {name: code for code, name in REASONS.items()}
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
-_FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 _REQUIRED: dict[str, type] = {
     "id": str,
     "title": str,
@@ -428,7 +431,7 @@ def _clause(file: str, table: Mapping[str, Any]) -> Clause:
         fail("level", _unknown("level", table["level"], LEVELS) + f"; there are {', '.join(LEVELS)}")
     for text in table.get("path", ()):
         names, only = element(text)
-        if not all(map(_FUNCTION.fullmatch, names)):
+        if not all(map(FUNCTION.fullmatch, names)):
             fail("path", f"{text!r} isn't the name of a function, or several as in 'tcp_close|unix_release_sock'")
         for word in sorted(only - {*table["families"], *table.get("variants", ())}):
             fail("path", f"{text!r}: " + _unknown("family or variant of this clause", word, table["families"]))
@@ -454,10 +457,15 @@ def _clause(file: str, table: Mapping[str, Any]) -> Clause:
     )
 
 
+def check_since(since: Iterable[Any], fail: Any) -> None:
+    """See that a change says since which kernels; `fail` takes a key and what is wrong with it."""
+    for text in since:
+        if not isinstance(text, str) or not _VERSION.fullmatch(text):
+            fail("change.since", f"{text!r} isn't a kernel version such as 5.12 or 5.10.20")
+
+
 def _change(table: Mapping[str, Any], fail: Any) -> Change:
     if set(table) != {"since", "why", "expect"}:
         fail("change", "a change has since, why and expect, and nothing else")
-    for text in table["since"]:
-        if not re.fullmatch(r"\d+\.\d+(\.\d+)?", text):
-            fail("change.since", f"{text!r} isn't a kernel version such as 5.12 or 5.10.20")
+    check_since(table["since"], fail)
     return Change(since=tuple(table["since"]), why=table["why"], expect=table["expect"])

@@ -19,19 +19,17 @@ traces nor cases. A name that the file doesn't know is called the same on every 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from suites.clauses import SPECIFICATION, SpecificationError, applies, read_toml
+from suites.clauses import FUNCTION, SPECIFICATION, SpecificationError, applies, check_since, read_toml
 
 FILE = SPECIFICATION / "functions.toml"
 DOCUMENTS = ("000", "001", "002", "003", "004")
 KINDS = ("function", "inline", "syscall")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _KEYS: dict[str, type] = {
     "name": str,
@@ -43,7 +41,6 @@ _KEYS: dict[str, type] = {
 }
 _CHANGE_KEYS: dict[str, type] = {"since": list, "names": list, "is": str, "why": str}
 _OPTIONAL_IN_CHANGE = {"is"}
-_VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +131,7 @@ def _function(file: str, table: Mapping[str, Any]) -> Function:
     for change in table.get("change", ()):
         _check(change, _CHANGE_KEYS, _OPTIONAL_IN_CHANGE, "change.", fail)
         _check_names(change["names"], "change.names", fail)
-        for text in change["since"] or ("",):
-            if not isinstance(text, str) or not _VERSION.fullmatch(text):
-                fail("change.since", f"{text!r} isn't a kernel version such as 5.12 or 5.10.20")
+        check_since(change["since"] or ("",), fail)
         if all(text.count(".") == 2 for text in change["since"]):
             fail("change.since", "names stable branches only; add the first release that has the change")
         before = changes[-1].is_ if changes else kind
@@ -176,5 +171,5 @@ def _check(table: Mapping[str, Any], keys: Mapping[str, type], optional: set[str
 
 def _check_names(names: Iterable[Any], key: str, fail: Any) -> None:
     for name in names:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not FUNCTION.fullmatch(name):
             fail(key, f"{name!r} isn't a function's name")

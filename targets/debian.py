@@ -136,8 +136,7 @@ class Suite:
                     raise TargetError(
                         f"{archives}: apt has left no archive of {package.name} {package.version}; fetch again"
                     )
-                run_program(["dpkg-deb", "-x", str(found[0]), str(into)], f"unpacking {found[0].name}")
-                found[0].unlink()
+                _take_out(found[0], into)
 
     def unpack_system(self, packages: Sequence[Package], installed: Package, into: Path) -> None:
         """Like `unpack`, with all that the packages depend on, but for one that is taken to be `installed`."""
@@ -149,8 +148,7 @@ class Suite:
             uris = self._call(*install, "--print-uris").splitlines()
             self._call(*install, "--download-only")
             for file in (line.split()[1] for line in uris if line.startswith("'")):
-                run_program(["dpkg-deb", "-x", str(archives / file), str(into)], f"unpacking {file}")
-                (archives / file).unlink()
+                _take_out(archives / file, into)
 
     def _locked(self) -> AbstractContextManager[None]:
         return locked(f"apt-{self._root.name}", self._say)
@@ -159,3 +157,9 @@ class Suite:
         return run_program(
             [program, "-c", str(self._configuration), *arguments], f"the Debian suite {self.name}", folder
         )
+
+
+def _take_out(archive: Path, into: Path) -> None:
+    """Unpack a package's archive, which isn't needed any more then."""
+    run_program(["dpkg-deb", "-x", str(archive), str(into)], f"unpacking {archive.name}")
+    archive.unlink()

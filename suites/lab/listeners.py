@@ -21,13 +21,12 @@ from pathlib import Path
 from native import (
     AF_INET6,
     CLONE_NEWNET,
-    LOCK_EX,
     O_CLOEXEC,
     O_RDONLY,
+    TCP_LISTEN,
     CallError,
     Child,
     close,
-    flock,
     kernel_log,
     load_module,
     openat,
@@ -39,7 +38,7 @@ from native import (
 )
 from suites.lab.case import Case
 from suites.lab.counters import UNLISTED, NotTold, TcpRow, tcp_rows
-from suites.lab.modular import MODULES
+from suites.lab.modular import lock_modules
 from suites.lab.rtnetlink import Refused
 
 MODULE = "sockwake_listener"
@@ -50,7 +49,6 @@ FILE = os.environ.get("SOCKWAKE_LISTENER", "")
 PORT, BACKLOG = 8888, 1024
 """Those of document 004."""
 
-TCP_LISTEN = 10
 FOREVER_MS = 600_000
 """A delay that no case outlives."""
 
@@ -118,9 +116,8 @@ class KernelListener(Listener):
     _threads = Path("/proc")
 
     def __init__(self, address: str, port: int, backlog: int, accepting: bool, delay_ms: int) -> None:
-        self._lock = openat(-1, str(MODULES), O_RDONLY | O_CLOEXEC)
+        self._lock = lock_modules()
         try:
-            flock(self._lock, LOCK_EX)
             load_module(
                 FILE,
                 f"address={address} port={port} backlog={backlog} accepting={int(accepting)} delay_ms={delay_ms}",

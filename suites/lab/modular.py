@@ -27,7 +27,7 @@ from suites.lab.counters import NotTold
 from suites.lab.families import Modular
 
 MODULES = Path("/proc/modules")
-"""Also what is locked: there is one of it wherever the same modules are."""
+"""What is locked: there is one of it wherever the same modules are."""
 
 HELPER = Path("/proc/sys/kernel/modprobe")
 """The program that loads what the kernel asks for, proc_sys_kernel(5)."""
@@ -41,6 +41,17 @@ NOBODYS = "sockwake_none"
 """A module that there isn't."""
 
 
+def lock_modules() -> int:
+    """Wait until nobody else has the machine's modules; closing the descriptor lets the next one have them."""
+    lock = openat(-1, str(MODULES), O_RDONLY | O_CLOEXEC)
+    try:
+        flock(lock, LOCK_EX)
+    except BaseException:
+        close(lock)
+        raise
+    return lock
+
+
 class Borrowed:
     """The modules of a family, absent at first, which nobody else borrows before they are given back.
 
@@ -50,15 +61,11 @@ class Borrowed:
 
     def __init__(self, family: Modular) -> None:
         self._modules = family.modules
-        self._lock = openat(-1, str(MODULES), O_RDONLY | O_CLOEXEC)
-        self._helper = HELPER.read_text()
-        try:
-            flock(self._lock, LOCK_EX)
-            if module(family.module):
-                raise NotTold(f"the module {family.module} to be absent: it is loaded, and may be somebody's")
-        except BaseException:
+        self._lock = lock_modules()
+        self._helper = HELPER.read_text()  # now that nobody else has changed it for a while
+        if module(family.module):
             close(self._lock)
-            raise
+            raise NotTold(f"the module {family.module} to be absent: it is loaded, and may be somebody's")
         self._others = [name for name in self._modules if module(name)]
         self.let_load()
 
