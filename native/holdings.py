@@ -13,16 +13,14 @@ __all__ = [
     "census",
 ]
 
-_LIMITS = 32
-"""Soft and hard limits of 16 resources, in the order of their numbers."""
-
 
 class Census(NamedTuple):
     """All that a case could leave behind.
 
-    `children` are the calling thread's, where the kernel lists them, else 1 for any number. `blocked` and `pending` are
-    bits, signal 1 the lowest. `dispositions` is handler and flags of signals 1 to 64, zeros for libc's own (32 and 33).
-    `limits` are soft and hard of each resource, namespaces inode numbers, `affinity` a bit for each processor.
+    `children` are the calling thread's, where the kernel lists them, else 1 for any number. `blocked`, `pending`, `ignored` and
+    `caught` are bits, signal 1 the lowest; which handler catches a signal isn't told, nor which ones libc catches for itself.
+    `limits` is the text of /proc/self/limits, namespaces are inode numbers, 0 where those say nothing, `affinity` a bit for each
+    processor.
     """
 
     descriptors: tuple[int, ...]
@@ -30,8 +28,9 @@ class Census(NamedTuple):
     children: int
     blocked: int
     pending: int
-    dispositions: bytes
-    limits: tuple[int, ...]
+    ignored: int
+    caught: int
+    limits: bytes
     net_namespace: int
     user_namespace: int
     affinity: int
@@ -47,8 +46,9 @@ def census() -> Census:
         children=held.children,
         blocked=held.blocked,
         pending=held.pending,
-        dispositions=bytes(ffi.buffer(held.actions)),
-        limits=tuple(ffi.unpack(held.limits, _LIMITS)),
+        ignored=held.ignored,
+        caught=held.caught,
+        limits=ffi.unpack(held.limits, held.limits_size),
         net_namespace=held.net_namespace,
         user_namespace=held.user_namespace,
         affinity=int.from_bytes(ffi.unpack(held.cpus, 128), "little"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import get_native_id
+from threading import get_ident, get_native_id
 from time import monotonic_ns
 
 from native._native import lib
@@ -24,13 +24,16 @@ A sleeper's call has two: when it began there was no result yet, None.
 steps: list[Step] | None = None
 """The steps since `start`, in the order in which the calls returned; None while nothing is traced."""
 
+_here = (0, 0)
+"""The thread that began the account, as Python and as the kernel know it: asking the kernel each time is a call for each call."""
+
 _deadline_expired = lib.deadline_expired
 
 
 def start() -> None:
     """Begin a new account."""
-    global steps
-    steps = []
+    global steps, _here
+    steps, _here = [], (get_ident(), get_native_id())
 
 
 def stop() -> list[Step]:
@@ -55,8 +58,11 @@ def done(call: str, arguments: tuple[object, ...], result: int) -> int:
     """Account for a call, and return its result or raise what a negative one says, like `checked`."""
     if steps is not None:
         now = monotonic_ns()
+        ident, tid = _here
+        if get_ident() != ident:
+            tid = get_native_id()
         outcome = (result, 0) if result >= 0 else (-1, -result)
-        steps.append((now, get_native_id(), call, arguments, *outcome))
+        steps.append((now, tid, call, arguments, *outcome))
     return result if result >= 0 else checked(call, arguments, result)
 
 

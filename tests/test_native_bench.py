@@ -492,12 +492,13 @@ class TestCensus:
         assert (now.blocked & bit, now.pending & bit) == (bit, bit)
         native.drain_signals({SIGUSR1})
 
-    def test_handler_is_seen(self) -> None:
+    @pytest.mark.parametrize(("action", "field"), [("ignore", "ignored"), ("ring", "caught")])
+    def test_action_is_seen(self, action: str, field: str) -> None:
         before = census()
-        action = native.sigaction(SIGUSR1, "ignore")
+        saved = native.sigaction(SIGUSR1, action)
 
-        assert census().dispositions != before.dispositions
-        native.sigaction_restore(SIGUSR1, action)
+        assert getattr(census(), field) == getattr(before, field) | 1 << (SIGUSR1 - 1)
+        native.sigaction_restore(SIGUSR1, saved)
 
     def test_limit_and_processors_are_seen(self) -> None:
         before = census()

@@ -4,6 +4,7 @@
  * Python.h has already defined _GNU_SOURCE.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,4 +32,20 @@ static inline int64_t monotonic_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Larger than any file of /proc that is read here: `status` names all groups that its process is in. */
+#define PROC_TEXT 32768
+
+/* The text of a file of /proc, by one read; returns its size, or -errno. */
+static inline long read_text(const char *path, char *text, size_t room)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd == -1)
+        return -errno;
+    long size = kernel_result(read(fd, text, room - 1));
+    close(fd);
+    if (size >= 0)
+        text[size] = '\0';
+    return size == (long)room - 1 ? -EOVERFLOW : size;
 }

@@ -91,18 +91,12 @@ static long sleeper_done(struct sleeper *sleeper)
 }
 
 /* Reads one of a thread's files in /proc; returns its size, or -ESRCH for a thread that is no more. */
-static long read_of_thread(int tid, const char *name, char *text, size_t size)
+static long read_of_thread(int tid, const char *name, char *text, size_t room)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd == -1)
-        return errno == ENOENT ? -ESRCH : -errno;
-    long got = kernel_result(read(fd, text, size - 1));
-    close(fd);
-    if (got >= 0)
-        text[got] = '\0';
-    return got;
+    long size = read_text(path, text, room);
+    return size == -ENOENT ? -ESRCH : size;
 }
 
 /* The state letter of proc(5) stat; 'X' for a thread that is no more. */
@@ -118,7 +112,7 @@ static long thread_state(int tid)
 
 static long thread_switches(int tid)
 {
-    char text[4096];
+    char text[PROC_TEXT];
     long got = read_of_thread(tid, "status", text, sizeof text);
     if (got < 0)
         return got;

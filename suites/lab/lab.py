@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from native import (
     AF_INET,
@@ -21,6 +22,7 @@ from native import (
     block_signals_in_other_threads,
     census,
     connect,
+    fence,
     getsockname,
     sched_getaffinity,
     sched_setaffinity,
@@ -38,7 +40,8 @@ from suites.lab.signals import WATCHED
 WORDS = {
     "blocked": "the signal mask",
     "pending": "pending signals",
-    "dispositions": "signal handlers",
+    "ignored": "ignored signals",
+    "caught": "signal handlers",
     "limits": "resource limits",
     "net_namespace": "the network namespace",
     "user_namespace": "the user namespace",
@@ -51,9 +54,6 @@ CONNECTIONS = 8
 
 FIRST, NONE = os.sched_param(1), os.sched_param(0)
 """The least real-time priority, which is before all that have none."""
-
-MANY = 1 << 10
-"""Threads and children are counts; what is larger than this is a mask or an inode."""
 
 
 class Lab:
@@ -145,8 +145,11 @@ class Lab:
         """Close what a case left open, in the way of its family."""
         if isinstance(family, Packet) and self._keeper:
             self._keeper.take(fd)
-        else:
-            family.discard(fd)
+            return
+        family.discard(fd)
+        if self.vsock_fence and isinstance(family, Vsock):
+            # Ends that are closed before either has heard of the other's wait for each other, 8 s (virtio_transport_close).
+            fence(self.vsock_fence[0], 2, self.vsock_fence[1])
 
     def sockets(self) -> int:
         """How many sockets are in use in the worker's namespace while no case has any."""
@@ -176,7 +179,7 @@ class Lab:
         found = []
         for field, was, is_ in zip(Census._fields, before, now, strict=True):
             if was != is_:
-                more = _count(is_) - _count(was)
+                more = _count(field, is_) - _count(field, was)
                 found.append(f"{WORDS.get(field, field)} ({f'{more:+d}' if more else 'changed'})")
         return found
 
@@ -199,5 +202,6 @@ def connected_to_itself() -> int:
     return fd
 
 
-def _count(held: object) -> int:
-    return len(held) if isinstance(held, tuple) else held if isinstance(held, int) and held < MANY else 0
+def _count(field: str, held: Any) -> int:
+    """How many there are of what a field of the census lists or counts; 0 for masks, inodes and texts."""
+    return len(held) if field == "descriptors" else held if field in ("threads", "children") else 0
