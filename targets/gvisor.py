@@ -70,7 +70,7 @@ class GVisor(Packaged):
             *("run", f"--bundle={bundle}", f"sockwake-{os.getpid()}"),
         ]
         try:
-            return processes.start(command, console, image)
+            return processes.start(command, console, image, one_cpu=True)
         except OSError as error:
             raise TargetError(f"{command[0]}: it can't be started: {error.strerror}; install it anew") from None
 

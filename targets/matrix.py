@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -42,23 +43,25 @@ def run(targets: Sequence[Target], page: Path, arguments: Sequence[str], deadlin
     rows = [Row(target) for target in dict.fromkeys(targets)]
     page.parent.mkdir(parents=True, exist_ok=True)
     board = Board(rows)
+    longest_first = sorted(rows, key=lambda row: -row.target.deadline)  # so that no long one is left to run alone
     cpus, memory = len(os.sched_getaffinity(0)), psutil.virtual_memory().available // 2**20
-    try:
-        while any(row.result is None for row in rows):
+    with ExitStack() as started:
+        try:
+            while any(row.result is None for row in rows):
+                for row in longest_first:
+                    under_way = [other.target for other in rows if other.running and not other.result]
+                    if row.running is None and row.result is None and fits(row.target, under_way, cpus, memory):
+                        _start(row, page, arguments, deadline, started)
+                    elif row.running and row.result is None:
+                        row.running.tick()
+                        row.result = row.running.result
+                board.show()
+                time.sleep(TICK)
+        except KeyboardInterrupt:
             for row in rows:
-                under_way = [other.target for other in rows if other.running and not other.result]
-                if row.running is None and row.result is None and fits(row.target, under_way, cpus, memory):
-                    _start(row, page, arguments, deadline)
-                elif row.running and row.result is None:
-                    row.running.tick()
+                if row.running and row.result is None:
+                    row.running.stop()
                     row.result = row.running.result
-            board.show()
-            time.sleep(TICK)
-    except KeyboardInterrupt:
-        for row in rows:
-            if row.running and row.result is None:
-                row.running.stop()
-                row.result = row.running.result
     board.show(last=True)
     records = [str(row.result.run.path) for row in rows if row.result and row.result.run]
     rendered = reports(["html", str(page), *records]) if records else 0
@@ -68,17 +71,17 @@ def run(targets: Sequence[Target], page: Path, arguments: Sequence[str], deadlin
 
 
 def fits(target: Target, under_way: Sequence[Target], cpus: int, memory: int) -> bool:
-    """Whether there is room for one more; there always is for one."""
+    """Whether there is room for one more; there always is for one. Each waits at times: one more is let in."""
     return not under_way or (
-        sum(other.cpus for other in (target, *under_way)) <= cpus
+        sum(other.cpus for other in (target, *under_way)) <= cpus + 1
         and sum(other.memory for other in (target, *under_way)) <= memory
     )
 
 
-def _start(row: Row, page: Path, arguments: Sequence[str], deadline: float | None) -> None:
+def _start(row: Row, page: Path, arguments: Sequence[str], deadline: float | None, started: ExitStack) -> None:
     record = (page.parent / f"{row.target.name}.jsonl").absolute()
     try:
-        row.running = Running(row.target, record, arguments, deadline)
+        row.running = started.enter_context(Running(row.target, record, arguments, deadline))
     except TargetError as error:
         row.result = Result(code=CANT_TELL, problem=str(error), run=None)
 

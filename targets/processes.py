@@ -11,34 +11,48 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 import psutil
 
-from targets import cache
+from targets import cache, cpus
 from targets.target import ROOT
 
-SECONDS = 10.0
-"""How long the kernel is given to take away processes that were killed."""
+SECONDS = 60.0
+"""How long the kernel is given to take away processes that were killed: it may wait for each packet socket that one had."""
 
 
 def start(
-    command: Sequence[str], console: BinaryIO, image: Path | None = None, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    console: BinaryIO,
+    image: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    one_cpu: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a target in the checkout, as the leader of a session; its image isn't removed while it runs. Raises OSError."""
+    """Start a target in the checkout, as the leader of a session; its image isn't removed while it runs. Raises OSError.
+
+    With `one_cpu` it runs on one, which it shares with others that ask for that only where there are more of them than CPUs.
+    """
     held = [cache.use(image)] if image else []
+    where: AbstractContextManager[None] = nullcontext()
+    if one_cpu:
+        cpu, claimed = cpus.claim()
+        held.append(claimed)
+        where = cpus.inherited(cpu)
     try:
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            env=env,
-            pass_fds=held,
-            start_new_session=True,
-        )
+        with where:
+            return subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=env,
+                pass_fds=held,
+                start_new_session=True,
+            )
     finally:
         for fd in held:
             os.close(fd)

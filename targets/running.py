@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports.record import RecordError, Run, Writer
@@ -135,10 +135,19 @@ class Running:
         self._finish("interrupted", "was stopped by the user")
 
     def _finish(self, reason: str, how: str) -> None:
+        stuck = ""
         try:
-            processes.end_session(self._process.pid)
-            self._process.wait()
-            self.result = self._conclude(reason, how)
+            try:
+                processes.end_session(self._process.pid)
+                self._process.wait()
+            except TimeoutError as error:
+                stuck = str(error)
+            result = self._conclude(reason, how)
+            if stuck:
+                result = replace(
+                    result, code=result.code or 1, problem="; ".join(filter(None, (result.problem, stuck)))
+                )
+            self.result = result
         finally:
             self._folder.cleanup()
 

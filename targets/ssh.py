@@ -37,7 +37,7 @@ class Ssh(Target):
 
     host: str
     what: str = "a machine of yours, carried there by ssh: user@host, or an alias of ssh's configuration"
-    cpus: int = 0
+    cpus: float = 0
     memory: int = 32
     boot: float = 600.0
     deadline: float = 3600.0

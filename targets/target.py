@@ -122,7 +122,7 @@ class Target(ABC):
 
     name: str
     what: str
-    cpus: int = 1
+    cpus: float = 1
     memory: int = 256
     workers: int = 0
     boot: float = 60.0

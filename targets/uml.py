@@ -79,7 +79,7 @@ class Uml(Target):
             *self.append.split(),
             *("--", "-I", "-B", str(INIT)),  # what init is called with
         ]
-        return processes.start(command, console, image)
+        return processes.start(command, console, image, one_cpu=True)
 
 
 @dataclass(frozen=True, kw_only=True)

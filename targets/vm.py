@@ -74,7 +74,9 @@ OF_THE_IMAGE = re.compile(r"linux-(binary|modules)-")
 class Vm(Target):
     """A kernel that somebody built, in a virtual machine."""
 
-    cpus: int = 1  # of this machine's: pytest is one process unless told otherwise, and the guest's other CPU is idle
+    cpus: float = (
+        1.5  # of this machine's: pytest is one process unless told otherwise, and the guest's other CPU idles mostly
+    )
     memory: int = MEMORY
     boot: float = 240.0
     deadline: float = 1800.0

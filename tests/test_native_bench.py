@@ -493,7 +493,7 @@ class TestCensus:
         native.drain_signals({SIGUSR1})
 
     @pytest.mark.parametrize(("action", "field"), [("ignore", "ignored"), ("ring", "caught")])
-    def test_action_is_seen(self, action: str, field: str) -> None:
+    def test_action_is_seen(self, action: native.signals.Handler, field: str) -> None:
         before = census()
         saved = native.sigaction(SIGUSR1, action)
 

@@ -22,7 +22,7 @@ import pytest
 
 from reports.record import Run, read
 from targets import __main__ as command
-from targets import cache, debian, matrix, processes, running, taking, uml
+from targets import cache, cpus, debian, matrix, processes, running, taking, uml
 from targets.progress import Progress
 from targets.registry import find
 from targets.running import CANT_TELL, Result, Running, exit_code
@@ -326,13 +326,30 @@ def test_matrix_goes_on_where_a_target_dies(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_matrix_starts_no_more_than_fit() -> None:
-    """By cores and by memory; one always fits."""
+    """By cores, and one more, and by memory; one always fits."""
     small, large = Pretence(memory=100), Pretence(memory=900, cpus=2)
 
     assert matrix.fits(large, [], 1, 100)
-    assert matrix.fits(small, [small], 2, 200)
-    assert not matrix.fits(small, [small, small], 2, 1000)
+    assert matrix.fits(small, [small, small], 2, 300)
+    assert not matrix.fits(small, [small, small, small], 2, 1000)
+    assert not matrix.fits(small, [large, small], 2, 1000)
     assert not matrix.fits(small, [large], 4, 999)
+
+
+def test_targets_that_take_one_cpu_are_spread_over_all(own_cache: Path) -> None:
+    """And whoever ends gives its own back."""
+    everywhere = os.sched_getaffinity(0)
+    claims = [cpus.claim() for _ in range(2 * len(everywhere))]
+
+    try:
+        assert {cpu for cpu, _ in claims[: len(everywhere)]} == everywhere
+        assert {cpu for cpu, _ in claims[len(everywhere) :]} == everywhere
+        os.close(claims[0][1])
+        claims[0] = cpus.claim()
+        assert claims[0][0] == claims[len(everywhere)][0]
+    finally:
+        for _, fd in claims:
+            os.close(fd)
 
 
 # Images
