@@ -64,9 +64,6 @@ OUTPUT = native.POLLOUT | native.POLLWRNORM | native.POLLWRBAND
 FLIGHT = ("flight_from", "flight_to")
 """The roles of the sockets between which a descriptor is in flight."""
 
-LEGS = 4
-"""Fences after an act: a SYN, its SYN-ACK, the ACK, and what that lets go. A packet answered by a packet needs one each."""
-
 STEPS = 10_000
 """How many steps a record keeps of a case, the last ones: a loop that a kernel never ends would make a line that nobody reads."""
 
@@ -322,12 +319,13 @@ class Case:
 
     # Observing
 
-    def fence(self, legs: int = LEGS) -> None:
-        """Return once all packets that were on their way on this CPU have been handled.
+    def fence(self) -> None:
+        """Return once all packets that were on their way on this CPU have been handled, and those that answered them.
 
         Where the target delivers later than that (the capability `fence`), return once two looks at the pending signals agree,
         QUIESCENCE_MS and a fence over TCP apart. That proves nothing, and the run line says so.
         """
+        legs = self.family.legs
         fence(self.lab.fence, legs)
         if self.lab.vsock_fence and isinstance(self.family, Vsock):
             fence(self.lab.vsock_fence[0], legs, self.lab.vsock_fence[1])

@@ -70,12 +70,16 @@ EXPERIMENTAL_ETHERTYPES = (0x88B5, 0x88B6)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family(ABC):
-    """How one kind of socket is made. `needs` are the capabilities without which there is none."""
+    """How one kind of socket is made. `needs` are the capabilities without which there is none.
+
+    `legs` is how many packets may follow one act, each the answer to the one before: an error of ICMP's answers a datagram.
+    """
 
     name: str
     domain: int
     type: int
     protocol: int = 0
+    legs: int = 2
     needs: tuple[str, ...] = field(default=())
 
     def socket(self) -> int:
@@ -100,6 +104,7 @@ class Tcp(Family):
     """TCP over loopback, or MPTCP. The subject is the side that connected, the peer the one that was accepted."""
 
     host: str
+    legs: int = 4  # a SYN, its SYN-ACK, the ACK, and what that lets go
 
     def address(self, port: int = 0) -> bytes:
         """This family's loopback address."""
@@ -233,6 +238,8 @@ class Ping(Family):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vsock(Family):
     """vsock to this machine itself (VMADDR_CID_LOCAL). The subject is the side that connected."""
+
+    legs: int = 4  # a request, its response, what that lets go, and the answer to that
 
     def listener(self, backlog: int = 16) -> tuple[int, bytes]:
         """A listening socket on a port of the kernel's choice, and its address."""
