@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -28,6 +29,9 @@ LIMIT = 1024 * 1024 * 1024
 
 FILES = 1000
 """How many files it may leave there."""
+
+ROOM = 64 * 1024
+"""A disk with less room than this, in bytes, is full: pytest writes a case's lines at once."""
 
 TEXT_LIMIT = 32 * 1024 * 1024
 """How much is kept of a console, and of what pytest printed: the end of it, in bytes."""
@@ -156,6 +160,8 @@ class Running:
         if status is not None:
             how = f"ended pytest with exit code {status} before the end of its record"
         last = self._last_line()
+        if shutil.disk_usage(self.job.folder).free < ROOM:
+            last = f"; the disk of {tempfile.gettempdir()} was full: make room there, or set TMPDIR{last}"
         self._keep(self._console, "console")
         self._keep(self.job.output, "pytest")
         while data := self._cases.read():
@@ -207,10 +213,11 @@ class Running:
     def _keep(self, path: Path, kind: str) -> None:
         kept = self._record.with_name(f"{self._record.stem}.{kind}.txt")
         data = _tail(path, TEXT_LIMIT)
-        if data:
-            kept.write_bytes(data)
-        else:
-            kept.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a full disk: of the record, which is what matters, it is said
+            if data:
+                kept.write_bytes(data)
+            else:
+                kept.unlink(missing_ok=True)
 
 
 def _tail(path: Path, limit: int) -> bytes | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,19 +37,36 @@ def take(job: Job, final: Path, reason: str, how: str, last: str) -> tuple[Run, 
     data = data[: data.rfind(b"\n") + 1]  # a line that is cut off says nothing
     unchecked = final.with_name(f"{final.name}.unchecked")
     try:
-        unchecked.write_bytes(data or _plan(job))
-        run = _the_run(job, unchecked)
-        whole = run.end is not None
-        if not whole:
-            with unchecked.open("ab") as file:
-                file.write(_completion(run, data, reason, how, last))
-            run = _the_run(job, unchecked)
+        run, whole = _complete(job, data, unchecked, reason, how, last)
         unchecked.replace(final)
     except OSError as error:
+        unchecked.unlink(missing_ok=True)
         raise TargetError(
-            f"{final}: the record can't be written: {error.strerror}; make room, or name another file"
+            f"{final}: the record can't be written: {error.strerror}; {_kept(job, data, reason, how, last)}"
         ) from None
     return replace(run, path=final), whole
+
+
+def _complete(job: Job, data: bytes, path: Path, reason: str, how: str, last: str) -> tuple[Run, bool]:
+    """Write the whole record to a file; returns its run, and whether nothing had to be added. Raises OSError, TargetError."""
+    path.write_bytes(data or _plan(job))
+    run = _the_run(job, path)
+    if run.end is not None:
+        return run, True
+    with path.open("ab") as file:
+        file.write(_completion(run, data, reason, how, last))
+    return _the_run(job, path), False
+
+
+def _kept(job: Job, data: bytes, reason: str, how: str, last: str) -> str:
+    """Put the record where there may be room, so that no run is lost by a full disk; what to do, in words."""
+    path = Path(tempfile.gettempdir(), f"{job.folder.parent.name}.jsonl")
+    try:
+        _complete(job, data, path, reason, how, last)
+    except OSError:
+        path.unlink(missing_ok=True)
+        return "make room, or name another file"
+    return f"it is {path} for now: make room, and move it"
 
 
 def _the_run(job: Job, path: Path) -> Run:

@@ -21,7 +21,11 @@ MODULES = ("veth", "tun", "dummy", "sch_tbf", "ipv6", "af_packet", "mptcp", "vso
            "tcp_diag", "udp_diag", "sctp")  # fmt: skip
 """What the kernel doesn't ask for by itself when a program needs it, or asks for too late; and sctp, which no case has it
 ask for, because it can't be unloaded again."""
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_TOP_PAD_": "8000000"}
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_TOP_PAD_": "8000000",
+}
 """mallopt(3): what a program frees stays its own. A page that it has to be given anew is a round through the host's kernel."""
 POWER_OFF = 0x4321FEDC
 

@@ -5,9 +5,11 @@ Each image that was fetched (`python -m targets fetch …`) is booted; the other
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -31,10 +33,10 @@ needs_image = pytest.mark.skipif(not FETCHED, reason="no User-Mode Linux kernel 
 
 
 def run(name: str, record: Path, *arguments: str, clause: str = CLAUSE) -> tuple[int, str]:
-    """Run one clause on a target; its exit code and what was printed."""
+    """Run one clause on a target, or what the arguments choose; its exit code and what was printed."""
     own, _, for_pytest = " ".join(["", *arguments]).partition(" -- ")
     command = [sys.executable, "-m", "targets", "run", name, "--record", str(record), *own.split()]
-    command += ["--", "--clause", clause, *for_pytest.split()]
+    command += ["--", *(["--clause", clause] if clause else []), *for_pytest.split()]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
     return ran.returncode, ran.stdout + ran.stderr
 
@@ -139,6 +141,50 @@ def test_case_that_never_ends_is_ended_at_the_deadline(quiet: Path) -> None:
     assert found.end is not None
     assert found.end.reason == "deadline"
     assert "was ended at its deadline while it ran suites/sanity" in found.cases[0].reason
+    assert left_behind(quiet) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "small", str(place)], capture_output=True).returncode:
+        pytest.skip("a disk that is soon full takes root, to mount it")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@needs_image
+def test_full_disk_under_the_guests_folder_ends_the_run_and_spoils_no_record(
+    quiet: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came before it counts, and what didn't is missing."""
+    monkeypatch.setenv("TMPDIR", str(small_disk))
+    code, said = run(FETCHED[-1], quiet / "record.jsonl", "-- --family tcp4", clause="")
+
+    found = the_run(quiet / "record.jsonl")
+    counts = found.counts()
+    assert code == 1, said
+    assert counts["PASS"] > 100
+    assert counts["MISS"] > 100
+    missing = next(case.reason for case in found.cases if case.outcome == "MISS")
+    assert f"the disk of {small_disk} was full: make room there, or set TMPDIR" in missing
+    assert list(small_disk.iterdir()) == []
+    assert left_behind(quiet) == []
+
+
+@needs_image
+def test_record_that_finds_a_full_disk_is_kept_elsewhere(quiet: Path, small_disk: Path) -> None:
+    """Whole, and where it is told in one sentence."""
+    code, said = run(FETCHED[-1], small_disk / "record.jsonl", "-- --family tcp4", clause="")
+
+    kept = re.search(r"No space left on device; it is (\S+) for now: make room, and move it$", said, re.MULTILINE)
+    assert code == 125, said
+    assert kept, said
+    assert the_run(Path(kept[1])).counts()["MISS"] == 0
+    assert [path.suffix for path in small_disk.iterdir()] == [".txt", ".txt"]
+    Path(kept[1]).unlink()
     assert left_behind(quiet) == []
 
 
