@@ -28,8 +28,9 @@ KINDS = ("repeat", "timer", "-n 0", "-n 2", "-n 8")
 """`repeat` executes in one process, shuffled; `timer` those cases that wait for a timer of the kernel's, eight at a time, since
 they do nothing but wait; the others are whole runs with a busy loop on each core."""
 
-BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
-"""A loop that ends with whoever started it, however that ended."""
+BUSY = "import os\nos.nice(5)\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""A loop that ends with whoever started it, however that ended. Its CPU is its own for a quarter of the time beside a run's process:
+enough to take turns with it all the time."""
 
 Outcomes = dict[str, list[str]]
 
