@@ -29,8 +29,8 @@ KINDS = ("repeat", "timer", "-n 0", "-n 2", "-n 8")
 they do nothing but wait; the others are whole runs with a busy loop on each core."""
 
 BUSY = "import os\nos.nice(5)\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
-"""A loop that ends with whoever started it, however that ended. Beside a run's process it has the CPU for a quarter of the time: it takes
-turns with it all the time."""
+"""A loop that ends with whoever started it, however that ended. Beside a run's process it has
+the CPU for a quarter of the time, and takes turns with it all the time."""
 
 Outcomes = dict[str, list[str]]
 
