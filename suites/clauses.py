@@ -235,6 +235,7 @@ class _Compiler:
         self.variant = variant
         self.clause = clause
         self.masks: dict[str, str] = {}
+        self._known: dict[str, int] = {}
 
     def moment(self, name: str, stated: Mapping[str, Any], last: bool) -> dict[str, Any]:
         self.where = f"expect.{name}"
@@ -288,6 +289,11 @@ class _Compiler:
     def _bits(self, text: Any, fact: str) -> int:
         if not isinstance(text, str):
             self._fail(fact, f"a mask is written as names, not {text!r}")
+        if text not in self._known:  # each observer is to see the same
+            self._known[text] = self._read(text, fact)
+        return self._known[text]
+
+    def _read(self, text: str, fact: str) -> int:
         mask = 0
         for word in text.split():
             if word in MASK_BITS:

@@ -462,9 +462,12 @@ class Execution:
         return report
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _attach(report: pytest.TestReport, line: dict[str, Any], head: dict[str, Any]) -> None:
     """A line travels as text, encoded once, with as much of it beside as the controller has to know."""
-    report.sockwake = json.dumps(line, separators=(",", ":"))  # type: ignore[attr-defined]
+    report.sockwake = _encode(line)  # type: ignore[attr-defined]
     report.sockwake_head = head  # type: ignore[attr-defined]
 
 

@@ -99,6 +99,7 @@ TARGETS = (
     GVisor(
         name="gvisor",
         workers=8,
+        cpus=0.75,
         what="gVisor, another implementation of Linux's interface (Debian trixie's runsc)",
         memory=1536,
         deadline=3600.0,

@@ -32,6 +32,7 @@ MEMORY = 768
 class Uml(Target):
     """A User-Mode Linux kernel that somebody built."""
 
+    cpus: float = 0.75  # the rest of its time it waits for timers, and for the host's disk
     memory: int = MEMORY
     boot: float = 90.0
     kernel: Path | None = None
@@ -63,7 +64,7 @@ class Uml(Target):
         memory.mkdir()
         sockets.mkdir()
         # What the kernel doesn't know as a parameter becomes the environment of init (kernel-parameters.rst).
-        given = {"SHARED": job.folder, "MODULES": image or "", "SCRIPT": script}
+        given = {"SHARED": job.folder, "MODULES": image or "", "SCRIPT": script, "SEED": os.urandom(32).hex()}
         command = [
             *(sys.executable, "-m", "targets.confine", "--memory", str(memory)),
             *("--writable", str(job.folder), "--writable", str(sockets), "--"),

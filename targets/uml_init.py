@@ -1,16 +1,18 @@
 """The first process of a User-Mode Linux guest, whose root is this host's, read-only: mounts, modules, the job, power off.
 
 Its environment comes from the kernel's command line: SOCKWAKE_SHARED is the job's shared folder on the host, SOCKWAKE_SCRIPT
-the job as the guest sees it, and SOCKWAKE_MODULES where the kernel's lib/modules stands, or nothing. Runs in the guest only,
-and imports nothing of the project. It makes its system calls itself, because mount(8) is a set-user-ID program: an
-ordinary user's guest sees it as belonging to somebody who isn't root, and so it gives up the rights that it was started with.
+the job as the guest sees it, SOCKWAKE_MODULES where the kernel's lib/modules stands, or nothing, SOCKWAKE_SEED random bits. Runs
+in the guest only, and imports nothing of the project. It makes its system calls itself, because mount(8) is a set-user-ID program:
+an ordinary user's guest sees it as belonging to somebody who isn't root, and so it gives up the rights that it was started with.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import shlex
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +29,9 @@ KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": "8000000",
 }
 """mallopt(3): what a program frees stays its own. A page that it has to be given anew is a round through the host's kernel."""
+CHILD_FIRST = Path("/proc/sys/kernel/sched_child_runs_first")
+"""Kernels before 6.6 let a new thread wait for some ms, though its parent yields to it, as the suites do for each sleeper."""
+RNDADDENTROPY = 0x40085203
 POWER_OFF = 0x4321FEDC
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -45,6 +50,9 @@ def main() -> None:
         mount(kind, place)
     SHARED.mkdir()
     mount("hostfs", str(SHARED), os.environ["SOCKWAKE_SHARED"])
+    add_entropy(bytes.fromhex(os.environ["SOCKWAKE_SEED"]))
+    if CHILD_FIRST.exists():
+        CHILD_FIRST.write_text("1")
     if modules := os.environ.get("SOCKWAKE_MODULES"):
         load(modules)
     job = subprocess.Popen(["/bin/sh", os.environ["SOCKWAKE_SCRIPT"]])
@@ -62,6 +70,12 @@ def mount(kind: str, place: str, options: str = "") -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def add_entropy(seed: bytes) -> None:
+    """Have the kernel know enough that is random (random(4)): Linux 5.10 by itself takes ten seconds, and getrandom(2) waits."""
+    with open("/dev/random", "wb") as random:
+        fcntl.ioctl(random, RNDADDENTROPY, struct.pack(f"=ii{len(seed)}s", 8 * len(seed), len(seed), seed))
 
 
 def load(folder: str) -> None:
