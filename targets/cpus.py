@@ -10,29 +10,30 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 
 from targets import cache
 
 
-def claim() -> tuple[int, int]:
+def claim() -> tuple[int, int | None]:
     """The CPU that fewest of this user's targets have claimed, and a descriptor that claims it for as long as it is open.
 
-    Raises OSError where the cache folder can't be written.
+    Where the cache folder can't be written, nothing can be claimed, and it is any CPU.
     """
     places = cache.folder() / "cpus"
-    places.mkdir(parents=True, exist_ok=True)
     usable = sorted(os.sched_getaffinity(0), reverse=True)  # the first CPU gets most of a machine's interrupts
-    for number, cpu in ((number, cpu) for number in count() for cpu in usable):
-        fd = os.open(places / f"{cpu}.{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-        else:
-            return cpu, fd
-    raise AssertionError
+    with suppress(OSError):
+        places.mkdir(parents=True, exist_ok=True)
+        for number, cpu in ((number, cpu) for number in count() for cpu in usable):
+            fd = os.open(places / f"{cpu}.{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+            else:
+                return cpu, fd
+    return usable[os.getpid() % len(usable)], None
 
 
 @contextmanager

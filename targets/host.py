@@ -17,6 +17,7 @@ class Host(Target):
 
     name: str = "host"
     what: str = f"this kernel, {platform.system()} {platform.release()} on {platform.machine()}"
+    cpus: float = 0.5  # half of its time it waits for timers of the kernel's
 
     def missing(self) -> str | None:
         """Nothing, in a checkout."""

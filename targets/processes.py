@@ -39,7 +39,7 @@ def start(
     where: AbstractContextManager[None] = nullcontext()
     if one_cpu:
         cpu, claimed = cpus.claim()
-        held.append(claimed)
+        held += [] if claimed is None else [claimed]
         where = cpus.inherited(cpu)
     try:
         with where:

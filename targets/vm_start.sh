@@ -12,6 +12,9 @@ modprobe -q -a "$@" # a kernel may have one built in
 if [ -e /proc/sys/kernel/modprobe ]; then
     echo >/proc/sys/kernel/modprobe # a socket of a protocol that doesn't exist has the kernel ask for modules, a second for each
 fi
+if [ -e /proc/sys/kernel/sched_child_runs_first ]; then
+    echo 1 >/proc/sys/kernel/sched_child_runs_first # for what, uml_init.py says
+fi
 policy=${script%/*}/selinux.policy
 if [ -e "$policy" ]; then # where it can't be in force nothing is run
     busybox mount -t selinuxfs selinuxfs /sys/fs/selinux || exit

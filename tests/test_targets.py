@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -302,6 +303,21 @@ def test_exit_code_is_what_git_bisect_understands(
     assert (exit_code(run, status, asked=False), exit_code(run, status, asked=True)) == (plain, asked)
 
 
+def test_process_that_does_not_end_is_named_and_the_record_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel may take long to take one away; here it gets no time at all."""
+    monkeypatch.setattr(processes, "SECONDS", -1.0)
+    target = Pretence(script=f"cp {half_done(tmp_path)} record.jsonl; sleep 1000 & exit 3")
+
+    result = finish(target, tmp_path / "record.jsonl")
+
+    assert result.code != 0
+    assert result.problem.startswith("the target ended with exit code 3")
+    assert re.search(r"; the processes [\d, ]+ are killed and don't end; see what holds them$", result.problem)
+    assert result.run is not None
+
+
 # Several at once
 
 
@@ -341,15 +357,24 @@ def test_targets_that_take_one_cpu_are_spread_over_all(own_cache: Path) -> None:
     everywhere = os.sched_getaffinity(0)
     claims = [cpus.claim() for _ in range(2 * len(everywhere))]
 
-    try:
-        assert {cpu for cpu, _ in claims[: len(everywhere)]} == everywhere
-        assert {cpu for cpu, _ in claims[len(everywhere) :]} == everywhere
-        os.close(claims[0][1])
-        claims[0] = cpus.claim()
-        assert claims[0][0] == claims[len(everywhere)][0]
-    finally:
-        for _, fd in claims:
-            os.close(fd)
+    assert {cpu for cpu, _ in claims[: len(everywhere)]} == everywhere
+    assert {cpu for cpu, _ in claims[len(everywhere) :]} == everywhere
+    first, fd = claims[0]
+    assert fd is not None
+    os.close(fd)
+    claims[0] = cpus.claim()
+    assert claims[0][0] == first
+    for _, fd in claims:
+        assert fd is not None
+        os.close(fd)
+
+
+def test_target_has_a_cpu_where_none_can_be_claimed(own_cache: Path) -> None:
+    """The folder for claims is a file."""
+    own_cache.mkdir(parents=True)
+    (own_cache / "cpus").touch()
+
+    assert cpus.claim() in [(cpu, None) for cpu in os.sched_getaffinity(0)]
 
 
 # Images
