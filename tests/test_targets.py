@@ -5,6 +5,7 @@ What a target may do is done here by programs that pretend to be one; real guest
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -367,6 +368,25 @@ def test_targets_that_take_one_cpu_are_spread_over_all(own_cache: Path) -> None:
     for _, fd in claims:
         assert fd is not None
         os.close(fd)
+
+
+def test_target_of_one_cpu_holds_it_until_all_its_processes_have_ended(own_cache: Path, tmp_path: Path) -> None:
+    """Whoever starts it stays where it was."""
+    everywhere = os.sched_getaffinity(0)
+    with (tmp_path / "console").open("wb") as console:
+        process = processes.start(["sh", "-c", "sleep 1000 & exit"], console, one_cpu=True)
+    try:
+        process.wait()
+        (left,) = processes.members(process.pid)
+        (cpu,) = os.sched_getaffinity(left)
+        with (own_cache / "cpus" / f"{cpu}.0").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        processes.end_session(process.pid)
+
+    with (own_cache / "cpus" / f"{cpu}.0").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert os.sched_getaffinity(0) == everywhere
 
 
 def test_target_has_a_cpu_where_none_can_be_claimed(own_cache: Path) -> None:
