@@ -12,17 +12,19 @@ import ctypes
 import fcntl
 import os
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
 from pathlib import Path
 
 SHARED = Path("/dev/shm/shared")
-MODPROBE = Path("/dev/shm/modprobe")
+REAL = Path("/dev/shm/kmod")
+"""Where modprobe(8) itself stands, once a program of that name knows where the kernel's modules are."""
 MODULES = ("veth", "tun", "dummy", "sch_tbf", "ipv6", "af_packet", "mptcp", "vsock", "vsock_loopback", "inet_diag",
-           "tcp_diag", "udp_diag", "sctp")  # fmt: skip
-"""What the kernel doesn't ask for by itself when a program needs it, or asks for too late; and sctp, which no case has it
-ask for, because it can't be unloaded again."""
+           "tcp_diag", "udp_diag", "sctp", "hmac", "md5", "sha1", "sha256")  # fmt: skip
+"""What cases need that the kernel is to ask for no more, or never asks for; with the digests of sctp's cookies, which no case has
+it ask for, because it can't be unloaded again."""
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "1000000000",
     "MALLOC_TRIM_THRESHOLD_": "1000000000",
@@ -32,6 +34,7 @@ KEEP_MEMORY = {
 CHILD_FIRST = Path("/proc/sys/kernel/sched_child_runs_first")
 """Kernels before 6.6 let a new thread wait for some ms, though its parent yields to it, as the suites do for each sleeper."""
 RNDADDENTROPY = 0x40085203
+MS_BIND = 0x1000
 POWER_OFF = 0x4321FEDC
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -62,9 +65,9 @@ def main() -> None:
     libc.reboot(POWER_OFF)
 
 
-def mount(kind: str, place: str, options: str = "") -> None:
-    """Mount a file system; where the kernel has none of the kind, say so and go on without."""
-    if libc.mount(kind.encode(), place.encode(), kind.encode(), ctypes.c_ulong(0), options.encode()):
+def mount(kind: str, place: str, options: str = "", flags: int = 0) -> None:
+    """Mount a file system, or with MS_BIND a file; where the kernel has none of the kind, say so and go on without."""
+    if libc.mount(kind.encode(), place.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()):
         print(
             f"sockwake: {place}: {kind} can't be mounted: {os.strerror(ctypes.get_errno())}",
             file=sys.stderr,
@@ -79,11 +82,18 @@ def add_entropy(seed: bytes) -> None:
 
 
 def load(folder: str) -> None:
-    """Make the kernel find its modules, and load those that it won't ask for."""
-    MODPROBE.write_text(f'#!/bin/sh\nexec /sbin/modprobe -d {shlex.quote(folder)} "$@"\n')
-    MODPROBE.chmod(0o755)
-    Path("/proc/sys/kernel/modprobe").write_text(str(MODPROBE))
-    subprocess.run(["/sbin/modprobe", "-d", folder, "-q", "-a", *MODULES], check=False)
+    """Load the modules that the kernel won't ask for, have modprobe(8) find the others, and then the kernel ask for none.
+
+    It would for each socket of a protocol that doesn't exist, and wait. Cases that are about modules have it ask again.
+    """
+    REAL.mkdir()
+    shutil.copy("/sbin/modprobe", REAL / "modprobe")
+    wrapper = REAL / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\nexec {REAL}/modprobe -d {shlex.quote(folder)} "$@"\n')
+    wrapper.chmod(0o755)
+    mount(str(wrapper), os.path.realpath("/sbin/modprobe"), flags=MS_BIND)
+    subprocess.run(["/sbin/modprobe", "-q", "-a", *MODULES], check=False)
+    Path("/proc/sys/kernel/modprobe").write_text("\n")
 
 
 if __name__ == "__main__":
