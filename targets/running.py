@@ -139,21 +139,24 @@ class Running:
         self._finish("interrupted", "was stopped by the user")
 
     def _finish(self, reason: str, how: str) -> None:
-        stuck = ""
         try:
-            try:
-                processes.end_session(self._process.pid)
-                self._process.wait()
-            except TimeoutError as error:
-                stuck = str(error)
+            stuck = self._end()
             result = self._conclude(reason, how)
             if stuck:
-                result = replace(
-                    result, code=result.code or 1, problem="; ".join(filter(None, (result.problem, stuck)))
-                )
+                problem = f"{result.problem}; {stuck}" if result.problem else stuck
+                result = replace(result, code=result.code or 1, problem=problem)
             self.result = result
         finally:
             self._folder.cleanup()
+
+    def _end(self) -> str:
+        """End all its processes; what there is to say of those that don't end, or nothing."""
+        try:
+            processes.end_session(self._process.pid)
+            self._process.wait()
+        except TimeoutError as error:
+            return str(error)
+        return ""
 
     def _conclude(self, reason: str, how: str) -> Result:
         status = self._status()
