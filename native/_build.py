@@ -37,6 +37,7 @@ PIECES = (
     "sys_klog",
     "module",
     "net_if",
+    "clock",
     "deadline",
     "threads",
     "child",

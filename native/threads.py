@@ -1,14 +1,15 @@
 """Threads that never run Python: sleepers, each for one system call; and the signal masks of threads that others made.
 
 A sleeper announces itself just before its call, so that state S in /proc says that it is asleep in that call. Its
-memory belongs to it until it is joined.
+memory belongs to it until it is joined. Its thread may have been another sleeper's before and be another one's afterwards, where
+nobody can tell: not after a call that may leave the thread otherwise than a new one, nor once somebody knows its id.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from native import constants
 from native._native import ffi, lib
@@ -50,6 +51,24 @@ __all__ = [
 Outcome = tuple[Any, str | None]
 """What a sleeper's call brought, and None; or None, and the errno's name."""
 
+
+
+class _Words(NamedTuple):
+    """What is known of a sleeper's call: its result, when it began and ended, and how often the thread slept in it."""
+
+    result: int
+    began_ns: int
+    ended_ns: int
+    began_ticks: int
+    ended_ticks: int
+    switches: int
+
+
+KEEPING = frozenset(
+    ("accept", "connect", "epoll_wait", "poll", "ppoll", "pselect6", "read", "readv", "recv", "recvmsg", "select")
+)
+"""The calls that leave a thread as it was. One that sends may leave it a SIGPIPE."""
+
 _live: list[Sleeper] = []
 
 
@@ -61,13 +80,14 @@ class Sleeper:
     ) -> None:
         self.call = call
         self.arguments = arguments
-        self.tid: int = lib.sleeper_tid(handle)
+        self._tid: int = lib.sleeper_tid(handle)
         self._handle = handle
         self._decode = decode
         self._keep = keep
-        self._end: tuple[int, int, int, int] | None = None
+        self._end: _Words | None = None
+        self._may_be_another_s = call in KEEPING
         _live.append(self)
-        note((self._words()[1], self.tid, call, arguments, None, 0))
+        note((self._words().began_ticks, self._tid, call, arguments, None, 0))
 
     @classmethod
     def start(
@@ -86,11 +106,17 @@ class Sleeper:
         """
         words = ffi.new("long[6]", [_word(argument) for argument in arguments])
         error = ffi.new("long *")
-        handle = lib.sleeper_start(number, words, error)
+        handle = lib.sleeper_start(number, words, call in KEEPING, error)
         shown = tuple(arguments) if shown is None else shown
         if not handle:
             raise CallError("pthread_create", (call, *shown), error[0])
         return cls(call, shown, handle, decode, keep)
+
+    @property
+    def tid(self) -> int:
+        """Its thread's id. Who has asked for it may send signals to it: the thread ends with the call, and is nobody else's."""
+        self._may_be_another_s = False
+        return self._tid
 
     @property
     def done(self) -> bool:
@@ -98,8 +124,8 @@ class Sleeper:
         return self._handle is None or lib.sleeper_done(self._handle) != 0
 
     def state(self) -> str:
-        """The thread's state as proc(5) has it in `stat`: "S" asleep, "R" running; "X" once it is no more."""
-        return "X" if self._handle is None else chr(self._checked("state", lib.thread_state(self.tid)))
+        """The thread's state as proc(5) has it in `stat`: "S" asleep, "R" running; "X" once it is joined."""
+        return "X" if self._handle is None else chr(self._checked("state", lib.thread_state(self._tid)))
 
     def await_asleep(self) -> bool:
         """Return True once the thread is asleep in its call, False if the call is over. Raises DeadlineExpired."""
@@ -120,43 +146,43 @@ class Sleeper:
 
         Waits for the call's end. Raises DeadlineExpired.
         """
-        result = self._ended()[0]
+        result = self._ended().result
         return (None, errno_name(-result)) if result < 0 else (self._decode(result), None)
 
     def times(self) -> tuple[int, int]:
         """When its call began and ended: CLOCK_MONOTONIC, ns. Waits for the call's end. Raises DeadlineExpired."""
-        return self._ended()[1:3]
+        return self._ended().began_ns, self._ended().ended_ns
 
     def switches(self) -> int:
-        """How often the thread has gone to sleep: proc(5) `voluntary_ctxt_switches`, or ru_nvcsw at its call's end.
+        """How often the thread has gone to sleep in its call: proc(5) `voluntary_ctxt_switches`, or ru_nvcsw at its end.
 
         Raises CallError with ENODATA where the kernel doesn't say.
         """
         if self.done:
-            return self._ended()[3]
-        return self._checked("switches", lib.thread_switches(self.tid))
+            return self._ended().switches
+        return self._checked("switches", lib.sleeper_switches(self._handle))
 
     def join(self) -> None:
-        """Wait for the call's end, and until the kernel has forgotten the thread. Raises DeadlineExpired."""
+        """Wait for the call's end, and until the kernel has forgotten the thread if it ends with it. Raises DeadlineExpired."""
         if self._handle is not None:
             self._ended()
-            self._checked("join", lib.sleeper_join(self._handle))
+            self._checked("join", lib.sleeper_join(self._handle, self._may_be_another_s))
             self._handle = None
             _live.remove(self)
 
-    def _ended(self) -> tuple[int, int, int, int]:
+    def _ended(self) -> _Words:
         if self._end is None:
             self.wait()
-            self._end = result, _, ended, _ = self._words()
-            note((ended, self.tid, self.call, self.arguments, max(result, -1), max(-result, 0)))
+            self._end = words = self._words()
+            outcome = max(words.result, -1), max(-words.result, 0)
+            note((words.ended_ticks, self._tid, self.call, self.arguments, *outcome))
         return self._end
 
-    def _words(self) -> tuple[int, int, int, int]:
-        """Result, begin, end and switches of its call; before its end only the begin means something."""
-        words = ffi.new("int64_t[4]")
+    def _words(self) -> _Words:
+        """Before its call's end only its begin means something."""
+        words = ffi.new("int64_t[6]")
         lib.sleeper_outcome(self._handle, words)
-        result, began, ended, switches = words
-        return result, began, ended, switches
+        return _Words(*words)
 
     def _checked(self, action: str, result: int) -> int:
         return checked(f"{action} of {self.call}", self.arguments, result)

@@ -8,39 +8,55 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident, get_native_id
-from time import monotonic_ns
 
-from native._native import lib
+from native._native import ffi, lib
 from native.errors import CallError, DeadlineExpired
 
 EINTR = 4
 
 Step = tuple[int, int, str, tuple[object, ...], "int | None", int]
-"""When the call returned (CLOCK_MONOTONIC, ns), thread id, call, arguments, result (-1 for an error), errno or 0.
+"""When the call returned (CLOCK_MONOTONIC in ns, within microseconds), thread id, call, arguments, result (-1 for an error), errno.
 
 A sleeper's call has two: when it began there was no result yet, None.
 """
 
 steps: list[Step] | None = None
-"""The steps since `start`, in the order in which the calls returned; None while nothing is traced."""
+"""The steps since `start`, in the order in which the calls returned, with ticks for their times; None while nothing is traced."""
+
+_began = (0, 0)
+"""When the account began: ticks, and CLOCK_MONOTONIC in ns."""
 
 _here = (0, 0)
 """The thread that began the account, as Python and as the kernel know it: asking the kernel each time is a call for each call."""
 
-_deadline_expired = lib.deadline_expired
+_deadline_expired, _ticks = lib.deadline_expired, lib.ticks
 
 
 def start() -> None:
     """Begin a new account."""
-    global steps, _here
-    steps, _here = [], (get_ident(), get_native_id())
+    global steps, _here, _began
+    steps, _here, _began = [], (get_ident(), get_native_id()), _clocks()
+
+
+def so_far() -> list[Step]:
+    """The steps of the account, whose times are told from the two clocks then and now; empty if there is none."""
+    began_ticks, began_ns = _began
+    ticks, ns = _clocks()
+    ticks, ns = max(ticks - began_ticks, 1), ns - began_ns
+    return [(began_ns + (step[0] - began_ticks) * ns // ticks, *step[1:]) for step in steps or ()]
 
 
 def stop() -> list[Step]:
     """End the account and return it; empty if there was none."""
     global steps
-    ended, steps = steps, None
-    return ended or []
+    ended, steps = so_far(), None
+    return ended
+
+
+def _clocks() -> tuple[int, int]:
+    now = ffi.new("int64_t[2]")
+    lib.clocks(now)
+    return now[0], now[1]
 
 
 @contextmanager
@@ -57,7 +73,7 @@ def paused() -> Iterator[None]:
 def done(call: str, arguments: tuple[object, ...], result: int) -> int:
     """Account for a call, and return its result or raise what a negative one says, like `checked`."""
     if steps is not None:
-        now = monotonic_ns()
+        now = _ticks()
         ident, tid = _here
         if get_ident() != ident:
             tid = get_native_id()
@@ -80,6 +96,6 @@ def checked(call: str, arguments: tuple[object, ...], result: int) -> int:
 
 
 def note(step: Step) -> None:
-    """Add a step that another thread has made."""
+    """Add a step that another thread has made, with ticks for its time."""
     if steps is not None:
         steps.append(step)

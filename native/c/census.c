@@ -103,6 +103,7 @@ static long read_status(struct census *census)
     if (!(line = strstr(text, "\nSigIgn:")) ||
         sscanf(line, "\nSigIgn: %lx\nSigCgt: %lx", &census->ignored, &census->caught) != 2)
         ask_actions(census);
+    census->threads -= idle_thread_count; /* the lab's, not the case's */
     for (int signo = FIRST_OF_LIBC; signo < SIGRTMIN; signo++)
         census->caught &= ~(1ULL << (signo - 1));
     return 0;

@@ -16,60 +16,143 @@
 
 struct sleeper {
     long number, arguments[6];
-    pthread_t thread;
-    int tid;
+    uint64_t blocked; /* what its maker blocks */
+    struct thread *thread;
     atomic_int announced;
     _Atomic uint32_t done; /* a futex */
     long result;
-    int64_t started_ns, ended_ns, switches;
+    int64_t started_ns, ended_ns, started_ticks, ended_ticks, switches_before, switches;
 };
 
-static void *sleeper_main(void *own)
+/* A thread is kept for the next sleeper where its call leaves it as a new one would be. Making one is the dearest call there is:
+ * User-Mode Linux before 6.10 then maps all of the process's memory anew (arch/um/kernel/process.c fork_handler). */
+struct thread {
+    pthread_t id;
+    int tid;
+    _Atomic uint32_t order; /* a futex; what it is to do next, and nothing once it has begun */
+    struct sleeper *sleeper;
+    struct thread *next; /* of those that wait for a sleeper */
+};
+
+enum { NOTHING, SLEEP, LEAVE };
+
+static struct thread *idle_threads;
+static int idle_thread_count;
+
+/* Threads that never have more sleepers than this at once are enough for nearly every case. */
+#define MOST_IDLE_THREADS 8
+
+/* fork(2): a child has none of its parent's threads. */
+static void forget_idle_threads(void)
 {
-    struct sleeper *sleeper = own;
-    const long *a = sleeper->arguments;
-    const struct sched_param parameters = {0};
+    idle_threads = NULL;
+    idle_thread_count = 0;
+}
+
+__attribute__((constructor)) static void prepare_threads(void)
+{
+    pthread_atfork(NULL, NULL, forget_idle_threads);
+}
+
+static int64_t own_switches(void)
+{
     struct rusage usage;
-    sigset_t set;
+    return getrusage(RUSAGE_THREAD, &usage) == -1 ? -1 : usage.ru_nvcsw;
+}
+
+static void set_blocked(uint64_t mask)
+{
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, (long)KERNEL_SIGSET_SIZE);
+}
+
+/* Blocks all that its maker blocks but the deadline's signal, as if it were new, and all while it waits for another sleeper: no
+ * signal to the process is to find it. */
+static void run_sleeper(struct sleeper *sleeper)
+{
+    const long *a = sleeper->arguments;
+    int64_t switches;
+
+    set_blocked(sleeper->blocked & ~(1ULL << (DEADLINE_SIGNAL - 1)));
+    sleeper->switches_before = own_switches();
+    sleeper->started_ns = monotonic_ns();
+    sleeper->started_ticks = ticks();
+    atomic_store(&sleeper->announced, 1);
+    sleeper->result = kernel_result(syscall(sleeper->number, a[0], a[1], a[2], a[3], a[4], a[5]));
+    sleeper->ended_ticks = ticks();
+    sleeper->ended_ns = monotonic_ns();
+    switches = own_switches();
+    sleeper->switches = switches == -1 ? -1 : switches - sleeper->switches_before;
+    set_blocked(~0ULL);
+    atomic_store(&sleeper->done, 1);
+    syscall(SYS_futex, &sleeper->done, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void *thread_main(void *own)
+{
+    struct thread *thread = own;
+    const struct sched_param parameters = {0};
+    uint32_t order;
 
     /* A kernel that preempts could run it in the midst of the wake that the case is about: between its socket's wait queue and
      * sk_wake_async(), for one. Who is woken with SCHED_BATCH waits for its turn (sched(7), check_preempt_wakeup()). */
     sched_setscheduler(0, SCHED_BATCH, &parameters);
-    sigemptyset(&set);
-    sigaddset(&set, DEADLINE_SIGNAL);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    sleeper->tid = syscall(SYS_gettid);
-    sleeper->started_ns = monotonic_ns();
-    atomic_store(&sleeper->announced, 1);
-    sleeper->result = kernel_result(syscall(sleeper->number, a[0], a[1], a[2], a[3], a[4], a[5]));
-    sleeper->ended_ns = monotonic_ns();
-    sleeper->switches = getrusage(RUSAGE_THREAD, &usage) == -1 ? -1 : usage.ru_nvcsw;
-    atomic_store(&sleeper->done, 1);
-    syscall(SYS_futex, &sleeper->done, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    thread->tid = syscall(SYS_gettid);
+    while ((order = atomic_exchange(&thread->order, NOTHING)) != LEAVE)
+        if (order == SLEEP)
+            run_sleeper(thread->sleeper);
+        else
+            syscall(SYS_futex, &thread->order, FUTEX_WAIT_PRIVATE, NOTHING, NULL, NULL, 0);
     return NULL;
 }
 
-/* Returns NULL, and an errno, if there can be no thread. */
-static struct sleeper *sleeper_start(long number, const long *arguments, long *error)
+static void give_order(struct thread *thread, uint32_t order)
 {
-    struct sleeper *sleeper = NULL;
+    atomic_store(&thread->order, order);
+    syscall(SYS_futex, &thread->order, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Has a new thread run a sleeper; returns an errno if there can be none. */
+static int make_thread(struct sleeper *sleeper)
+{
     pthread_attr_t attributes;
     int problem = pthread_attr_init(&attributes);
+    if (problem)
+        return problem;
+    struct thread *thread = calloc(1, sizeof *thread);
+    problem = thread ? pthread_attr_setstacksize(&attributes, SLEEPER_STACK) : ENOMEM;
     if (problem == 0) {
-        sleeper = calloc(1, sizeof *sleeper);
-        problem = sleeper ? pthread_attr_setstacksize(&attributes, SLEEPER_STACK) : ENOMEM;
-        if (problem == 0) {
-            sleeper->number = number;
-            memcpy(sleeper->arguments, arguments, sizeof sleeper->arguments);
-            problem = pthread_create(&sleeper->thread, &attributes, sleeper_main, sleeper);
-        }
-        pthread_attr_destroy(&attributes);
+        thread->sleeper = sleeper;
+        thread->order = SLEEP;
+        sleeper->thread = thread;
+        problem = pthread_create(&thread->id, &attributes, thread_main, thread);
     }
-    if (problem) {
+    pthread_attr_destroy(&attributes);
+    if (problem)
+        free(thread);
+    return problem;
+}
+
+/* Returns NULL, and an errno, if there can be no thread. */
+static struct sleeper *sleeper_start(long number, const long *arguments, int may_share, long *error)
+{
+    struct sleeper *sleeper = calloc(1, sizeof *sleeper);
+    *error = sleeper ? 0 : ENOMEM;
+    if (*error)
+        return NULL;
+    sleeper->number = number;
+    memcpy(sleeper->arguments, arguments, sizeof sleeper->arguments);
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &sleeper->blocked, (long)KERNEL_SIGSET_SIZE);
+    if (may_share && idle_threads) {
+        struct thread *thread = idle_threads;
+        idle_threads = thread->next;
+        idle_thread_count--;
+        thread->sleeper = sleeper;
+        sleeper->thread = thread;
+        give_order(thread, SLEEP);
+    } else if ((*error = make_thread(sleeper))) {
         free(sleeper);
-        sleeper = NULL;
+        return NULL;
     }
-    *error = problem;
     return sleeper;
 }
 
@@ -82,7 +165,7 @@ static void await_announcement(struct sleeper *sleeper)
 static long sleeper_tid(struct sleeper *sleeper)
 {
     await_announcement(sleeper);
-    return sleeper->tid;
+    return sleeper->thread->tid;
 }
 
 static long sleeper_done(struct sleeper *sleeper)
@@ -110,15 +193,17 @@ static long thread_state(int tid)
     return name_end && name_end[1] == ' ' ? name_end[2] : -ENODATA;
 }
 
-static long thread_switches(int tid)
+/* How often it has gone to sleep in its call so far. */
+static long sleeper_switches(struct sleeper *sleeper)
 {
     char text[PROC_TEXT];
-    long got = read_of_thread(tid, "status", text, sizeof text);
+    await_announcement(sleeper);
+    long got = read_of_thread(sleeper->thread->tid, "status", text, sizeof text);
     if (got < 0)
         return got;
     static const char key[] = "\nvoluntary_ctxt_switches:";
     const char *line = strstr(text, key);
-    return line ? atol(line + sizeof key - 1) : -ENODATA;
+    return line && sleeper->switches_before != -1 ? atol(line + sizeof key - 1) - sleeper->switches_before : -ENODATA;
 }
 
 /* Returns 1 once the kernel says that it sleeps, 0 if its call is over, -EINTR past the deadline. */
@@ -126,7 +211,7 @@ static long sleeper_await_asleep(struct sleeper *sleeper)
 {
     await_announcement(sleeper);
     while (!sleeper_done(sleeper)) {
-        long state = thread_state(sleeper->tid);
+        long state = thread_state(sleeper->thread->tid);
         if (state < 0)
             return state;
         if (state == 'S' && !sleeper_done(sleeper))
@@ -143,7 +228,7 @@ static long sleeper_interrupt(struct sleeper *sleeper)
 {
     long result;
     while ((result = sleeper_await_asleep(sleeper)) == 1) {
-        if (syscall(SYS_tgkill, getpid(), sleeper->tid, DEADLINE_SIGNAL) == -1 && errno != ESRCH)
+        if (syscall(SYS_tgkill, getpid(), sleeper->thread->tid, DEADLINE_SIGNAL) == -1 && errno != ESRCH)
             return -errno; /* ESRCH: the call has ended since, and the thread with it */
         sched_yield();
     }
@@ -163,24 +248,36 @@ static long sleeper_wait(struct sleeper *sleeper)
     return 0;
 }
 
-/* Its result, when its call began and ended (CLOCK_MONOTONIC), and how often the thread has gone to sleep. */
+/* Its result, when its call began and ended (CLOCK_MONOTONIC, and ticks), and how often the thread has gone to sleep in it. */
 static void sleeper_outcome(struct sleeper *sleeper, int64_t *outcome)
 {
     outcome[0] = sleeper->result;
     outcome[1] = sleeper->started_ns;
     outcome[2] = sleeper->ended_ns;
-    outcome[3] = sleeper->switches;
+    outcome[3] = sleeper->started_ticks;
+    outcome[4] = sleeper->ended_ticks;
+    outcome[5] = sleeper->switches;
 }
 
-/* Frees a sleeper whose call is over. pthread_join returns when the thread gives up its memory (mm_release), which is before
- * /proc forgets it (release_task). */
-static long sleeper_join(struct sleeper *sleeper)
+/* Frees a sleeper whose call is over, and has its thread wait for another one or end. pthread_join returns when the thread gives
+ * up its memory (mm_release), which is before /proc forgets it (release_task). */
+static long sleeper_join(struct sleeper *sleeper, int keeps_thread)
 {
-    int problem = pthread_join(sleeper->thread, NULL);
+    struct thread *thread = sleeper->thread;
+    if (keeps_thread && idle_thread_count < MOST_IDLE_THREADS) {
+        thread->next = idle_threads;
+        idle_threads = thread;
+        idle_thread_count++;
+        free(sleeper);
+        return 0;
+    }
+    give_order(thread, LEAVE);
+    int problem = pthread_join(thread->id, NULL);
     if (problem)
         return -problem;
-    while (syscall(SYS_tgkill, getpid(), sleeper->tid, 0) == 0)
+    while (syscall(SYS_tgkill, getpid(), thread->tid, 0) == 0)
         sched_yield();
+    free(thread);
     free(sleeper);
     return 0;
 }

@@ -3,7 +3,7 @@
 import native
 from native import MSG_OOB, SIGIO, SIGUSR1, Child, SYS_setpgid, set_owner, set_signal
 from suites.catalogue import clause
-from suites.lab.actors import become, have_account, limit_pending, own_user
+from suites.lab.actors import become, child_with_account, limit_pending, own_user
 from suites.lab.case import Case, Descriptor
 from suites.lab.signals import ARMED, WATCHED
 
@@ -18,10 +18,10 @@ def limited_owner(case: Case, limit: int = 0) -> tuple[Descriptor, Child]:
     """
     sock, _ = case.pair()
     case.arm(sock)
-    child = case.fork(own_memory=limit > 0)  # an account may take a user namespace
     if limit:
-        have_account(child, limit)
+        child = child_with_account(case.fork, limit)
     else:
+        child = case.fork()
         limit_pending(child, limit)
     set_owner(sock, child.pid)
     return sock, child

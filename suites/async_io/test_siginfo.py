@@ -172,7 +172,7 @@ def handle_by_the_ring(case: Case) -> None:
 def owner_with_default_actions(case: Case, sock: int, signo: int) -> Child:
     """A child that owns the socket, blocks nothing, and handles none of what it may be sent."""
     before = {number: sigaction(number, "default") for number in HANDLED}
-    child = case.fork(own_memory=True)
+    child = case.fork()
     for number, action in before.items():
         sigaction_restore(number, action)
     child.set_mask(())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from native import (
     CLONE_NEWUSER,
@@ -32,18 +33,23 @@ def become(child: Child, real: int, effective: int, saved: int) -> None:
     child.call("setresuid", SYS_setresuid, real, effective, saved)
 
 
-def have_account(child: Child, limit: int) -> None:
-    """Let so many signals at most be pending for the child, and have nobody else's counted with them.
+def child_with_account(fork: Callable[[bool], Child], limit: int) -> Child:
+    """A child of which so many signals at most may be pending, and nobody else's are counted with them.
 
     The account is that of a user id of its own, or else of a user namespace of its own, which counts apart since 5.14
-    (kernel/user_namespace.c create_user_ns, kernel/ucount.c inc_rlimit_get_ucounts).
+    (kernel/user_namespace.c create_user_ns, kernel/ucount.c inc_rlimit_get_ucounts), and which only a child can make that has
+    memory of its own. `fork` makes a child, with memory of its own or without.
     """
+    child = fork(False)
     own = own_user(child)
     try:
         become(child, own, own, own)
     except CallError:
+        child.exit()
+        child = fork(True)
         child.call("unshare", SYS_unshare, CLONE_NEWUSER)
     limit_pending(child, limit)  # not before: what holds when a namespace is made holds for all who own it
+    return child
 
 
 def limit_pending(child: Child, limit: int) -> None:

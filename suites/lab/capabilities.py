@@ -66,7 +66,7 @@ from native import (
     socketcall_works,
     tcp_info,
 )
-from suites.lab.actors import USERS, become, have_account
+from suites.lab.actors import USERS, become, child_with_account
 from suites.lab.counters import NotTold
 from suites.lab.domains import SOCKETLESS, enter
 from suites.lab.families import FAMILIES, Modular
@@ -274,8 +274,7 @@ def _refusing_hook() -> str:
 
 def _account() -> str:
     sigprocmask(SIG_BLOCK, WATCHED)
-    crowd, loner = fork_child(), fork_child(own_memory=True)
-    have_account(loner, 1)
+    crowd, loner = fork_child(), child_with_account(fork_child, 1)
     sigqueue(crowd.pid, ARMED, 0)
     sigqueue(loner.pid, ARMED, 0)
     loner.exit()

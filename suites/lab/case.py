@@ -456,7 +456,7 @@ class Case:
             },
             "signals": self._signals,
             "moments": self._moments,
-            "steps": [self._step(step) for step in (native.trace.steps or [])[-STEPS:]],
+            "steps": [self._step(step) for step in native.trace.so_far()[-STEPS:]],
         }
 
     def _step(self, step: native.Step) -> dict[str, Any]:
