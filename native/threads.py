@@ -52,7 +52,6 @@ Outcome = tuple[Any, str | None]
 """What a sleeper's call brought, and None; or None, and the errno's name."""
 
 
-
 class _Words(NamedTuple):
     """What is known of a sleeper's call: its result, when it began and ended, and how often the thread slept in it."""
 

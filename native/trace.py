@@ -46,11 +46,10 @@ def so_far() -> list[Step]:
     return [(began_ns + (step[0] - began_ticks) * ns // ticks, *step[1:]) for step in steps or ()]
 
 
-def stop() -> list[Step]:
-    """End the account and return it; empty if there was none."""
+def stop() -> None:
+    """End the account, which is gone."""
     global steps
-    ended, steps = so_far(), None
-    return ended
+    steps = None
 
 
 def _clocks() -> tuple[int, int]:

@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import pytest
@@ -211,6 +211,7 @@ class Execution:
         self._lacking = lacking_observers(settings.found["capabilities"])
         self._expected: dict[tuple[str, str, str | None], dict[str, Any]] = {}
         self._current: tuple[pytest.Item, Case, float] | None = None
+        self._places: dict[Callable[..., object], tuple[str, int | None]] = {}
 
     # Which cases there are
 
@@ -219,6 +220,10 @@ class Execution:
         marker = metafunc.definition.get_closest_marker("clause")
         if marker is None or "case" not in metafunc.fixturenames:
             return
+        if others := [name for name in metafunc.fixturenames if name != "case"]:
+            raise pytest.UsageError(
+                f"{metafunc.definition.nodeid}: a case takes `case` and nothing else: {', '.join(others)}"
+            )
         try:
             clause = self.specification.clause(*marker.args)
         except SpecificationError as error:
@@ -233,13 +238,7 @@ class Execution:
                 planned.append(
                     pytest.param(Planned(clause=clause, family=family, variant=variant), id=name, marks=marks)
                 )
-        metafunc.parametrize("case", planned, indirect=True)
-
-    @pytest.fixture
-    def case(self, request: pytest.FixtureRequest) -> Planned:
-        """What is planned; `pytest_pyfunc_call` makes the real thing of it, so that nothing happens before the start line."""
-        planned: Planned = request.param
-        return planned
+        metafunc.parametrize("case", planned)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self) -> Iterator[None]:
@@ -272,28 +271,69 @@ class Execution:
     # How one is executed
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
-        """Drive, observe and judge one case; what comes of it is left on the item."""
-        planned = planned_of(pyfuncitem)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Drive, observe and judge one case: a report when it starts, and one of what came of it, each with its line.
+
+        Nothing of a case is pytest's to set up, call or tear down: doing so nevertheless takes as long as the case.
+        """
+        planned = planned_of(item)
         if planned is None:
             return None
+        assert isinstance(item, pytest.Function)
+        hook, place = item.config.hook, {"nodeid": item.nodeid, "location": self._location(item)}
+        hook.pytest_runtest_logstart(**place)
+        hook.pytest_runtest_logreport(report=_reported(place, "setup", self._start(item, planned)))
+        hook.pytest_runtest_logreport(report=self._run(item, planned, place))
+        hook.pytest_runtest_logfinish(**place)
+        return True
+
+    def _location(self, item: pytest.Function) -> tuple[str, int | None, str]:
+        """As `item.location` has it, which looks at the file for each of a function's cases."""
+        if item.function not in self._places:
+            self._places[item.function] = item.location[:2]
+        return (*self._places[item.function], item.name)
+
+    def _start(self, item: pytest.Function, planned: Planned) -> dict[str, Any]:
+        return {
+            "type": "start",
+            "run": self.settings.run,
+            "case": item.nodeid,
+            "clause": planned.clause.id,
+            "family": planned.family,
+            "level": planned.clause.level,
+            "worker": self.worker,
+            "t_ns": time.monotonic_ns(),
+        }
+
+    def _run(self, item: pytest.Function, planned: Planned, place: dict[str, Any]) -> pytest.TestReport:
         began = time.monotonic_ns()
         line: dict[str, Any] = {}
         for _ in range(self.settings.repeat):
-            line = self._execute(pyfuncitem, planned)
+            line, path = self._execute(item, planned)
             if line["outcome"] not in ("PASS", "DONE"):
                 break
         line["duration_ns"] = time.monotonic_ns() - began
-        pyfuncitem.stash[LINE] = line
-        return True
+        head = {key: line[key] for key in ("type", "case", "outcome", "verdict", "duration_ns", "deviation", "timer")}
+        report = _reported(place, "call", line, head)
+        report.duration = line["duration_ns"] / NS
+        if path:
+            report.sockwake_path = path  # type: ignore[attr-defined]
+        if line["outcome"] == "SKIP":
+            report.outcome = "skipped"
+            report.longrepr = (str(Path(__file__).parent), None, line["reason"])  # type: ignore[assignment]  # told once for all cases
+        elif line["outcome"] in ("FAIL", "ERROR"):
+            report.outcome = "failed"
+            report.longrepr = explanation(line)
+        return report
 
-    def _execute(self, item: pytest.Function, planned: Planned) -> dict[str, Any]:
-        clause = planned.clause
+    def _execute(self, item: pytest.Function, planned: Planned) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """A case's line, and with a tracer the line of its path."""
+        clause, path = planned.clause, None
         expected = self._expectation(planned)
         line = self._blank(item, planned, expected)
         missing = self._missing(planned)
         if missing:
-            return line | {"outcome": "SKIP", "reason": missing}
+            return line | {"outcome": "SKIP", "reason": missing}, None
         if self.lab is None:
             self.lab = Lab(int(re.sub(r"\D", "", self.worker) or 0), self._lacking, quiescence_ms(self.settings))
             threading.Thread(target=self._watch, daemon=True).start()
@@ -307,7 +347,7 @@ class Execution:
                 item.obj(case)
         except NotTold as error:
             line |= {"outcome": "SKIP", "reason": f"needs {error}"}
-        except Exception as error:
+        except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
             line |= self._broken(case, error)
             line["observed"] = case.observed()
         else:
@@ -316,10 +356,10 @@ class Execution:
                 line["outcome"] = "DONE"
             else:
                 line["outcome"], line["verdict"] = judge(expected, observed)
-        if self._tracing and line["observed"] and (path := self._tracing.path_line(line, clause, planned.variant)):
-            item.stash[PATH] = path
+        if self._tracing and line["observed"]:
+            path = self._tracing.path_line(line, clause, planned.variant)
         self._clean_up(case, line)
-        return line
+        return line, path
 
     def _clean_up(self, case: Case, line: dict[str, Any]) -> None:
         assert self.lab is not None
@@ -339,7 +379,7 @@ class Execution:
             line["reason"] = "; ".join(problems) + (before if line["outcome"] != "PASS" else "")
             line["outcome"] = "ERROR"
 
-    def _broken(self, case: Case, error: Exception) -> dict[str, Any]:
+    def _broken(self, case: Case, error: BaseException) -> dict[str, Any]:
         """The outcome of a case that didn't come to its end."""
         ours = case.broken_arranging is error
         if isinstance(error, DeadlineExpired):
@@ -421,58 +461,18 @@ class Execution:
         if self._tracing:
             self._tracing.close()
 
-    # How it travels
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-        """Put what came of a case on its report: the start on that of the set-up, the case's line on that of the call."""
-        report: pytest.TestReport = yield
-        planned = planned_of(item)
-        if planned is None:
-            return report
-        if call.when == "setup":
-            start = {
-                "type": "start",
-                "run": self.settings.run,
-                "case": item.nodeid,
-                "clause": planned.clause.id,
-                "family": planned.family,
-                "level": planned.clause.level,
-                "worker": self.worker,
-                "t_ns": time.monotonic_ns(),
-            }
-            _attach(report, start, start)
-        elif call.when == "call" and LINE in item.stash:
-            line = item.stash[LINE]
-            del item.stash[LINE]  # pytest keeps its items to the end: thousands of these would be most of its memory
-            _attach(
-                report,
-                line,
-                {key: line[key] for key in ("type", "case", "outcome", "verdict", "duration_ns", "deviation", "timer")},
-            )
-            if PATH in item.stash:
-                report.sockwake_path = item.stash[PATH]  # type: ignore[attr-defined]
-                del item.stash[PATH]
-            if line["outcome"] == "SKIP":
-                report.outcome = "skipped"
-                report.longrepr = (str(Path(__file__).parent), None, line["reason"])  # type: ignore[assignment]  # told once for all cases
-            elif line["outcome"] in ("FAIL", "ERROR"):
-                report.outcome = "failed"
-                report.longrepr = explanation(line)
-        return report
-
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def _attach(report: pytest.TestReport, line: dict[str, Any], head: dict[str, Any]) -> None:
-    """A line travels as text, encoded once, with as much of it beside as the controller has to know."""
+def _reported(
+    place: dict[str, Any], when: Literal["setup", "call"], line: dict[str, Any], head: dict[str, Any] | None = None
+) -> pytest.TestReport:
+    """A report that carries a line as text, encoded once, with as much of it beside as the controller has to know."""
+    report = pytest.TestReport(**place, keywords={}, outcome="passed", longrepr=None, when=when)
     report.sockwake = _encode(line)  # type: ignore[attr-defined]
-    report.sockwake_head = head  # type: ignore[attr-defined]
-
-
-LINE: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
-PATH: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+    report.sockwake_head = head or line  # type: ignore[attr-defined]
+    return report
 
 
 def planned_of(item: pytest.Item) -> Planned | None:

@@ -50,6 +50,7 @@ from tests.process import end, leaves_nothing_behind, pair
 __all__ = ["leaves_nothing_behind", "pair"]
 
 Pair = tuple[int, int]
+SIGPIPE = native.SIGPIPE
 MS = 1_000_000
 SECOND = 1000 * MS
 
@@ -58,6 +59,12 @@ def fill(fd: int) -> None:
     """Send until there is no room."""
     with pytest.raises(CallError, match="EAGAIN"):
         collections.deque(iter(lambda: send(fd, b"x" * 4096, MSG_DONTWAIT), 0), maxlen=0)
+
+
+def of_thread(tid: int, signals: str) -> int:
+    """A set of signals that a thread's status in /proc names, as bits, signal 1 the lowest."""
+    status = Path(f"/proc/self/task/{tid}/status").read_text()
+    return int(status.partition(f"\n{signals}:")[2].split(None, 1)[0], 16)
 
 
 class TestSleepers:
@@ -175,25 +182,73 @@ class TestSleepers:
         assert sleeper.outcome() == (None, "EBADF")
         sleeper.join()
 
-    def test_joined_sleeper_leaves_no_thread(self, pair: Pair) -> None:
+    def test_joined_sleeper_whose_thread_somebody_knows_leaves_no_thread(self, pair: Pair) -> None:
         sleepers = [native.sleep_poll(pair[0], POLLPRI) for _ in range(20)]
         assert native.live_sleepers() == tuple(sleepers)
         for sleeper in sleepers:
+            tid = sleeper.tid
             sleeper.interrupt()
             sleeper.join()
 
-            assert str(sleeper.tid) not in os.listdir("/proc/self/task")
+            assert str(tid) not in os.listdir("/proc/self/task")
         assert native.live_sleepers() == ()
+
+    def test_thread_serves_one_sleeper_after_the_other_and_is_in_no_census(self, pair: Pair) -> None:
+        ran = set()
+        before = native.census().threads
+        for _ in range(3):
+            trace.start()
+            sleeper = sleep_recv(pair[0], 1)
+            assert sleeper.await_asleep()
+            assert (sleeper.switches(), native.census().threads) == (1, before + 1)
+            send(pair[1], b"x")
+            sleeper.join()
+            ran |= {step[1] for step in trace.so_far() if step[2] == "recv"}
+            trace.stop()
+
+        assert len(ran) == 1
+        assert native.census().threads == before
+
+    def test_thread_that_may_have_been_sent_a_sigpipe_serves_nobody_else(self, pair: Pair) -> None:
+        before = native.sigaction(SIGPIPE, "default")  # Python ignores it, and what is ignored never becomes pending
+        native.sigprocmask(SIG_BLOCK, {SIGPIPE})
+        native.shutdown(pair[0], native.SHUT_WR)
+        sender = native.sleep_send(pair[0], b"x")
+        assert sender.outcome() == (None, "EPIPE")
+        sender.join()
+
+        sleeper = sleep_recv(pair[0], 1)
+        assert sleeper.await_asleep()
+        assert not of_thread(sleeper.tid, "SigPnd") & 1 << (SIGPIPE - 1)
+        sleeper.interrupt()
+        sleeper.join()
+        native.sigaction_restore(SIGPIPE, before)
 
     def test_sleeper_s_call_is_a_step_of_its_thread_when_it_begins_and_when_it_ends(self, pair: Pair) -> None:
         trace.start()
         sleeper = sleep_recv(pair[0], 5)
         sleeper.interrupt()
+        tid = sleeper.tid
         sleeper.join()
+        steps = trace.so_far()
+        trace.stop()
 
-        began, ended = sleeper.times()
-        made = (sleeper.tid, "recv", (pair[0], 5, 0))
-        assert trace.stop() == [(began, *made, None, 0), (ended, *made, -1, 4)]
+        made = (tid, "recv", (pair[0], 5, 0))
+        assert [step[1:] for step in steps] == [(*made, None, 0), (*made, -1, 4)]
+        assert [abs(step[0] - at) < MS for step, at in zip(steps, sleeper.times(), strict=True)] == [True, True]
+
+    def test_sleeper_inherits_blocked_signals_though_its_thread_has_blocked_others(self, pair: Pair) -> None:
+        native.sigprocmask(SIG_BLOCK, {SIGUSR1})
+        first = sleep_recv(pair[0], 1)
+        send(pair[1], b"x")
+        first.join()
+        native.sigprocmask(native.SIG_UNBLOCK, {SIGUSR1})
+        second = sleep_recv(pair[0], 1)
+        assert second.await_asleep()
+
+        assert not of_thread(second.tid, "SigBlk") & 1 << (SIGUSR1 - 1)
+        second.interrupt()
+        second.join()
 
     def test_sleeper_inherits_blocked_signals(self, pair: Pair) -> None:
         native.sigprocmask(SIG_BLOCK, {SIGUSR1})
@@ -384,10 +439,10 @@ class TestDeadline:
 class TestOtherThreads:
     def test_blocked_signal_waits_for_the_one_thread_that_fetches_it(self) -> None:
         reader, writer = os.pipe()
-        thread = threading.Thread(target=os.read, args=(reader, 1))
+        thread = threading.Thread(target=os.read, args=(reader, 1), daemon=True)
         thread.start()
 
-        assert native.block_signals_in_other_threads({SIGUSR1}) == census().threads - 1
+        assert native.block_signals_in_other_threads({SIGUSR1}) == len(os.listdir("/proc/self/task")) - 1
         native.sigprocmask(SIG_BLOCK, {SIGUSR1})
         native.kill(os.getpid(), SIGUSR1)  # would end the process if the other thread could take it
         assert [info.signo for info in native.drain_signals({SIGUSR1})] == [SIGUSR1]
@@ -399,7 +454,7 @@ class TestOtherThreads:
     def test_call_of_another_thread_goes_on(self) -> None:
         reader, writer = os.pipe()
         taken: list[bytes] = []
-        thread = threading.Thread(target=lambda: taken.append(os.read(reader, 1)))
+        thread = threading.Thread(target=lambda: taken.append(os.read(reader, 1)), daemon=True)
         thread.start()
         native.block_signals_in_other_threads({SIGUSR1})
         status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
@@ -533,4 +588,5 @@ def test_paused_account_leaves_out_what_is_called_meanwhile(pair: tuple[int, int
         recv(pair[0], 1, MSG_DONTWAIT)
     send(pair[0], b"x", 0)
 
-    assert [step[2] for step in trace.stop()] == ["send"]
+    assert [step[2] for step in trace.so_far()] == ["send"]
+    trace.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import pickle
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,6 +157,9 @@ class TestErrors:
         assert native.errno_name(number) == name
 
 
+MS = 1_000_000
+
+
 class TestTrace:
     def test_steps_are_kept_from_start_to_stop(self, pair: Pair) -> None:
         fd = Named(pair[0])
@@ -163,7 +167,8 @@ class TestTrace:
         send(fd, b"x", 0)
         with pytest.raises(CallError):
             recv(fd, 1, MSG_DONTWAIT)
-        steps = trace.stop()
+        steps = trace.so_far()
+        trace.stop()
         send(fd, b"x", 0)
 
         tid = native.gettid()
@@ -171,11 +176,21 @@ class TestTrace:
         assert steps[0][3][0] is fd
         assert steps[0][0] <= steps[1][0]
 
+    def test_times_are_the_clocks_though_it_is_not_asked_at_each_call(self, pair: Pair) -> None:
+        trace.start()
+        before = time.monotonic_ns()
+        send(pair[0], b"x", 0)
+        after = time.monotonic_ns()
+        ((at, *_),) = trace.so_far()
+        trace.stop()
+
+        assert before - MS <= at <= after + MS  # ms: being preempted between the readings of the two clocks
+
     def test_nothing_is_kept_unless_asked_for(self) -> None:
         native.gettid()
 
         assert trace.steps is None
-        assert trace.stop() == []
+        assert trace.so_far() == []
 
 
 class TestConstants:

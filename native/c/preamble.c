@@ -52,15 +52,21 @@ static inline int64_t ticks(void)
 /* Larger than any file of /proc that is read here: `status` names all groups that its process is in. */
 #define PROC_TEXT 32768
 
-/* The text of a file of /proc, by one read; returns its size, or -errno. */
+/* The text of an open file of /proc, from its beginning, by one read; returns its size, or -errno. */
+static inline long read_text_at(int fd, char *text, size_t room)
+{
+    long size = kernel_result(pread(fd, text, room - 1, 0));
+    if (size >= 0)
+        text[size] = '\0';
+    return size == (long)room - 1 ? -EOVERFLOW : size;
+}
+
 static inline long read_text(const char *path, char *text, size_t room)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd == -1)
         return -errno;
-    long size = kernel_result(read(fd, text, room - 1));
+    long size = read_text_at(fd, text, room);
     close(fd);
-    if (size >= 0)
-        text[size] = '\0';
-    return size == (long)room - 1 ? -EOVERFLOW : size;
+    return size;
 }
