@@ -209,6 +209,19 @@ def test_errno_of_a_bare_call_is_the_kernels_and_of_an_arranging_one_ours(mini: 
     assert only(ran, "arranged")["outcome"] == "ERROR"
 
 
+def test_case_that_skips_or_fails_itself_is_an_error_and_the_run_goes_on(mini: Mini) -> None:
+    """Outcomes are the judge's, and a capability's probe says what is lacking."""
+    mini.add("skips", "import pytest; pytest.skip('no mood')")
+    mini.add("fails", "import pytest; pytest.fail('no mood')")
+    mini.add("passes")
+
+    ran = mini.run()
+
+    assert outcomes(ran) == {"skips": "ERROR", "fails": "ERROR", "passes": "PASS"}
+    assert "no mood" in only(ran, "skips")["reason"]
+    assert ran.code == 1
+
+
 def test_repeat_stops_at_the_first_execution_that_differs(mini: Mini) -> None:
     """--repeat counts the first outcome that isn't PASS."""
     mini.add(
@@ -441,6 +454,17 @@ def test_case_of_a_clause_that_does_not_exist_is_refused(mini: Mini) -> None:
 
     assert ran.code in (2, 4)
     assert "there is no clause 'mini.case.pases'; did you mean mini.case.passes?" in ran.output
+
+
+def test_case_that_asks_for_a_fixture_is_refused(mini: Mini) -> None:
+    """Nothing of a case is pytest's to set up."""
+    mini.add("passes")
+    mini.cases = mini.cases.replace("(case: Case)", "(case: Case, tmp_path: object)")
+
+    ran = mini.run()
+
+    assert ran.code in (2, 4)
+    assert "test_mini.py::test_passes: a case takes `case` and nothing else: tmp_path" in ran.output
 
 
 @pytest.mark.parametrize("kind", ["another file", "a folder"])
