@@ -308,8 +308,8 @@ class Execution:
     def _run(self, item: pytest.Function, planned: Planned, place: dict[str, Any]) -> pytest.TestReport:
         began = time.monotonic_ns()
         line: dict[str, Any] = {}
-        for _ in range(self.settings.repeat):
-            line, path = self._execute(item, planned)
+        for left in reversed(range(self.settings.repeat)):
+            line, path = self._execute(item, planned, left)
             if line["outcome"] not in ("PASS", "DONE"):
                 break
         line["duration_ns"] = time.monotonic_ns() - began
@@ -326,8 +326,10 @@ class Execution:
             report.longrepr = explanation(line)
         return report
 
-    def _execute(self, item: pytest.Function, planned: Planned) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """A case's line, and with a tracer the line of its path."""
+    def _execute(
+        self, item: pytest.Function, planned: Planned, left: int
+    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """A case's line, and with a tracer the line of its path; `left` is how often it may be executed after this."""
         clause, path = planned.clause, None
         expected = self._expectation(planned)
         line = self._blank(item, planned, expected)
@@ -356,9 +358,10 @@ class Execution:
                 line["outcome"] = "DONE"
             else:
                 line["outcome"], line["verdict"] = judge(expected, observed)
-        if self._tracing and line["observed"]:
-            path = self._tracing.path_line(line, clause, planned.variant)
         self._clean_up(case, line)
+        if line["observed"] and (self._tracing or not left or line["outcome"] != "PASS"):
+            line["observed"]["steps"] = case.steps()
+            path = self._tracing.path_line(line, clause, planned.variant) if self._tracing else None
         return line, path
 
     def _clean_up(self, case: Case, line: dict[str, Any]) -> None:
@@ -448,7 +451,7 @@ class Execution:
                     "outcome": "ERROR" if ours else "FAIL",
                     "verdict": "" if ours else "hung, and no signal could end it",
                     "reason": f"the process was given up with it; sleepers: {case.waiting_for()}",
-                    "observed": case.observed(),
+                    "observed": case.observed() | {"steps": case.steps()},
                     "duration_ns": int((time.monotonic() - current[2]) * NS),
                 }
                 if self._tracing:

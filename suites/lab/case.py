@@ -168,6 +168,7 @@ class Case:
         self._moments: dict[str, dict[str, Plain]] = {}
         self._edges: dict[int, int] = {}
         self._edge_epoll = -1
+        self._account: list[native.Step] | None = None
 
     @property
     def variant(self) -> str:
@@ -446,7 +447,7 @@ class Case:
         native.trace.start()
 
     def observed(self) -> dict[str, Any]:
-        """Everything that was seen so far, as plain data."""
+        """Everything that was seen so far, as plain data; how it came about is what `steps` says."""
         return {
             "names": {
                 "descriptors": {role: int(fd) for role, fd in self._roles.items()},
@@ -456,8 +457,12 @@ class Case:
             },
             "signals": self._signals,
             "moments": self._moments,
-            "steps": [self._step(step) for step in native.trace.so_far()[-STEPS:]],
         }
+
+    def steps(self) -> list[dict[str, Any]]:
+        """The calls that were made so far, or until the case ended; the last ones where they are very many."""
+        account = native.trace.so_far() if self._account is None else self._account
+        return [self._step(step) for step in account[-STEPS:]]
 
     def _step(self, step: native.Step) -> dict[str, Any]:
         t_ns, tid, call, arguments, result, errno = step
@@ -476,6 +481,7 @@ class Case:
 
     def end(self) -> None:
         """Give everything back: wake and join sleepers, undo, close, and drain what that caused."""
+        self._account = native.trace.so_far()
         native.trace.stop()
         for sleeper in self._sleepers.values():
             sleeper.interrupt()
