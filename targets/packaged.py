@@ -15,6 +15,7 @@ from targets.target import Say, Target
 class Packaged(Target):
     """A program that is kept as an image: `program` is the file of `package`, as `suite` has it, statically linked."""
 
+    given_bytecode: bool = True
     suite: str
     package: str
     program: str

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from reports.record import RecordError, Run, Writer
 from reports.visible import visible
-from targets import processes
+from targets import bytecode, processes
 from targets.progress import Progress, Tail, read_regular
 from targets.taking import take
 from targets.target import Job, Target, TargetError, UsageError
@@ -71,7 +71,12 @@ class Running:
         shared.mkdir()
         scratch.mkdir()
         self.job = Job(
-            target=target.name, folder=shared, scratch=scratch, arguments=tuple(arguments), workers=target.workers
+            target=target.name,
+            folder=shared,
+            scratch=scratch,
+            arguments=tuple(arguments),
+            workers=target.workers,
+            bytecode=bytecode.prepared() if target.given_bytecode else None,
         )
         self._cases = Tail(self.job.record)
         self._output = Tail(self.job.output)

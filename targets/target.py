@@ -40,7 +40,7 @@ class Job:
     this side sees them: `script` is executed by the target; `started` appears when it begins, `record` and `output` (what
     pytest prints) grow, and `status` holds pytest's exit code at the end. Only the script comes from this side. All else is
     the target's word, to be checked like anything that comes from elsewhere. `workers` is how many of pytest's workers share
-    a whole run, unless the arguments say it.
+    a whole run, unless the arguments say it. `bytecode` is where Python's compiled code is, for a target that can't keep any.
     """
 
     target: str
@@ -48,6 +48,7 @@ class Job:
     scratch: Path
     arguments: tuple[str, ...]
     workers: int = 0
+    bytecode: Path | None = None
 
     @property
     def script(self) -> Path:
@@ -85,6 +86,12 @@ class Job:
         """The argument that asks for workers of pytest's, if one does."""
         return next((argument for argument in self.arguments if _PARALLEL.match(argument)), None)
 
+    @property
+    def environment(self) -> str:
+        """The script's line that says how Python is to run."""
+        prefix = f" PYTHONPYCACHEPREFIX={shlex.quote(str(self.bytecode))}" if self.bytecode else ""
+        return f"export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1{prefix}"
+
     def write_script(self, folder: Path | None = None, python: str = sys.executable, root: Path = ROOT) -> Path:
         """Write the script; returns its path as the target sees it.
 
@@ -99,7 +106,7 @@ class Job:
         shared = shlex.quote(str(folder))
         self.script.write_text(
             f"cd {shlex.quote(str(root))} || exit\n"
-            f"export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1\n"
+            f"{self.environment}\n"
             f": >{shared}/{self.started.name}\n"
             f"{command} >{shared}/{self.output.name} 2>&1 </dev/null\n"
             f"echo $? >{shared}/{self.status.name}\n"
@@ -116,8 +123,9 @@ class Target(ABC):
     """A place where the suites run.
 
     `what` says what it is in one phrase. `cpus` and `memory` (in MB) are what a run takes of this machine, so that a matrix
-    starts no more than fit. `workers` of pytest's share a whole run, where waiting is most of it. `boot` and `deadline` are
-    seconds: a run whose script hasn't begun after `boot`, or that hasn't ended `deadline` after its start, is ended.
+    starts no more than fit. `workers` of pytest's share a whole run, where waiting is most of it. `given_bytecode` says that
+    Python's compiled code is made for it on this host, since it can't keep any, or is slow to make it. `boot` and `deadline`
+    are seconds: a run whose script hasn't begun after `boot`, or that hasn't ended `deadline` after its start, is ended.
     """
 
     name: str
@@ -125,6 +133,7 @@ class Target(ABC):
     cpus: float = 1
     memory: int = 256
     workers: int = 0
+    given_bytecode: bool = False
     boot: float = 60.0
     deadline: float = 900.0
 

@@ -34,6 +34,7 @@ class Uml(Target):
 
     cpus: float = 0.75  # the rest of its time it waits for timers, and for the host's disk
     memory: int = MEMORY
+    given_bytecode: bool = True
     boot: float = 90.0
     kernel: Path | None = None
     append: str = ""

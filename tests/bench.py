@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from targets import processes
+from targets import bytecode, processes
 from targets.registry import find
 from targets.target import ROOT, Job, Target, TargetError
 
@@ -131,7 +131,7 @@ class EmptyTests(Job):
         shared = shlex.quote(str(folder))
         self.script.write_text(
             f"cd {shared} || exit\n"
-            f"export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1\n"
+            f"{self.environment}\n"
             f"{shlex.quote(python)} -m pytest -q -p no:cacheprovider test_empty.py >{self.output.name} 2>&1 </dev/null\n"
             f"echo $? >{self.status.name}\n"
         )
@@ -144,7 +144,8 @@ def _run_on(target: Target, kind: type[Job], **more: Any) -> tuple[float, int]:
         shared, scratch = Path(folder, "shared"), Path(folder, "scratch")
         shared.mkdir()
         scratch.mkdir()
-        job = kind(target=target.name, folder=shared, scratch=scratch, **{"arguments": (), **more})
+        more = {"arguments": (), "bytecode": bytecode.prepared() if target.given_bytecode else None, **more}
+        job = kind(target=target.name, folder=shared, scratch=scratch, **more)
         with Path(folder, "console").open("wb") as console:
             began = time.perf_counter()
             process = target.start(job, console)

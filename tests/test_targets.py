@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,7 @@ import pytest
 
 from reports.record import Run, read
 from targets import __main__ as command
-from targets import cache, cpus, debian, matrix, processes, running, taking, uml
+from targets import bytecode, cache, cpus, debian, matrix, processes, running, taking, uml
 from targets.progress import Progress
 from targets.registry import find
 from targets.running import CANT_TELL, Result, Running, exit_code
@@ -611,6 +611,36 @@ def test_case_that_is_named_is_run_alone() -> None:
 
     assert Job(target="host", folder=Path(), scratch=Path(), arguments=(case,)).paths == ()
     assert Job(target="host", folder=Path(), scratch=Path(), arguments=("-k", "x")).paths == ("suites",)
+
+
+@pytest.fixture
+def anew(own_cache: Path) -> Iterator[Path]:
+    """Whatever bytecode was prepared before, in another cache folder, isn't."""
+    bytecode.prepared.cache_clear()
+    yield own_cache
+    bytecode.prepared.cache_clear()
+
+
+def test_guest_is_given_bytecode_of_the_suites(anew: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of cases as pytest rewrites them too, and also where Python keeps no bytecode on this host."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    place = bytecode.prepared()
+    assert place == anew / "bytecode"
+    suites = place / ROOT.relative_to("/") / "suites"
+    assert list(suites.glob("judge.*.pyc"))
+    assert list(suites.glob("sanity/test_sanity.*-pytest-*.pyc"))
+
+    job = Job(target="host", folder=tmp_path, scratch=tmp_path, arguments=(), bytecode=place)
+    job.write_script()
+    assert f"PYTHONPYCACHEPREFIX={place}" in job.script.read_text()
+
+
+def test_without_a_place_for_bytecode_guests_compile_for_themselves(anew: Path) -> None:
+    """It is a matter of time only."""
+    anew.mkdir(parents=True)
+    (anew / "bytecode").touch()
+
+    assert bytecode.prepared() is None
 
 
 def test_run_on_the_host_leaves_a_record_and_a_page(tmp_path: Path) -> None:
