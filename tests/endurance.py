@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,25 +70,33 @@ def main() -> int:
         "--only", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"of {', '.join(KINDS)}"
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where the account is kept (default: {FOLDER})")
+    parser.add_argument(
+        "--at-once", type=int, default=3, metavar="N", help="so many runs at a time, each other's load (default: 3)"
+    )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     account = Account(options.folder)
     wanted = [planned for planned in plan(options.executions, options.runs) if planned.kind in options.only]
     todo = [planned for planned in wanted if not account.has(planned)]
     began = time.monotonic()
-    for done, planned in enumerate(todo, 1):
-        account.add(planned, *run(planned, options.folder))
-        left = (time.monotonic() - began) / done * (len(todo) - done)
-        print(f"\r{done} of {len(todo)} runs, {account.differing} differ, {left:.0f} s left  ", end="", flush=True)
+    with ThreadPoolExecutor(options.at_once) as pool:
+        under_way = {pool.submit(run, planned, options.folder): planned for planned in todo}
+        try:
+            for done, ended in enumerate(as_completed(under_way), 1):
+                account.add(under_way[ended], *ended.result())
+                left = (time.monotonic() - began) / done * (len(todo) - done)
+                print(
+                    f"\r{done} of {len(todo)} runs, {account.differing} differ, {left:.0f} s left  ", end="", flush=True
+                )
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     print(f"\n{account.in_words()}")
     return int(account.differing > 0)
 
 
 class Account:
-    """What has been run: `account.jsonl`, whose first line says of what. A case's first outcome is what all others must be.
-
-    Two may run different kinds (`--only`) and write to one account at once.
-    """
+    """What has been run: `account.jsonl`, whose first line says of what. A case's first outcome is what all others must be."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -133,7 +142,7 @@ class Account:
         )
 
     def _compare(self, run: dict[str, Any], outcomes: Outcomes) -> list[str]:
-        """The cases of a run whose outcome isn't the first one. Two accounts written at once differ in it."""
+        """The cases of a run whose outcome isn't the first one."""
         differ = [case for case, now in outcomes.items() if self.first.setdefault(case, now) != now]
         for case in differ:
             print(f"\n{run['kind']}, run {run['number']}: {case}: {self.first[case]} before, {outcomes[case]} now")
@@ -160,7 +169,7 @@ def run(planned: Planned, folder: Path) -> tuple[Outcomes, str]:
     """One run: each case's outcome and verdict, and the record."""
     cores = os.sched_getaffinity(0) if planned.kind.startswith("-n") else ()
     busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in cores]
-    path = folder / f"running{planned.kind.replace(' ', '')}.jsonl"
+    path = folder / f"running{planned.kind.replace(' ', '')}-{planned.number}.jsonl"
     path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--record", str(path), "--deadline", "60"]
     try:
@@ -172,6 +181,7 @@ def run(planned: Planned, folder: Path) -> tuple[Outcomes, str]:
     if not path.exists():
         sys.exit(f"pytest wrote no record:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
     record = path.read_text()
+    path.unlink()
     outcomes: Outcomes = {}
     for line in map(json.loads, record.splitlines()):
         if line["type"] == "run":
