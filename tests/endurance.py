@@ -1,4 +1,4 @@
-"""The same outcome every time: every case a thousand times, and whole runs with none, two and eight workers under load.
+"""The same outcome every time: every case a thousand times, and whole runs with none, two and eight workers, all of it under load.
 
 `tox run -e endurance` runs it. What has been run is kept in a folder, a line for each run, so that it can be interrupted, goes on
 where it stopped, and adds up; it begins anew when the suites, the native code or the kernel have changed. Each run is compared
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,11 +28,11 @@ REPEAT = {"repeat": 10, "timer": 100}
 
 KINDS = ("repeat", "timer", "-n 0", "-n 2", "-n 8")
 """`repeat` executes in one process, shuffled; `timer` those cases that wait for a timer of the kernel's, eight at a time, since
-they do nothing but wait; the others are whole runs with a busy loop on each core."""
+they do nothing but wait; the others are whole runs. Several runs at once and a busy loop on each core are the load."""
 
-BUSY = "import os\nos.nice(5)\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
-"""A loop that ends with whoever started it, however that ended. Beside a run's process it has
-the CPU for a quarter of the time, and takes turns with it all the time."""
+BUSY = "import os\nos.nice(19)\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""A loop that ends with whoever started it, however that ended. It takes turns with the runs, and
+has what they leave of a core: they are each other's load already."""
 
 Outcomes = dict[str, list[str]]
 
@@ -79,7 +80,7 @@ def main() -> int:
     wanted = [planned for planned in plan(options.executions, options.runs) if planned.kind in options.only]
     todo = [planned for planned in wanted if not account.has(planned)]
     began = time.monotonic()
-    with ThreadPoolExecutor(options.at_once) as pool:
+    with busy_cores(), ThreadPoolExecutor(options.at_once) as pool:
         under_way = {pool.submit(run, planned, options.folder): planned for planned in todo}
         try:
             for done, ended in enumerate(as_completed(under_way), 1):
@@ -165,19 +166,24 @@ def digest() -> str:
     return total.hexdigest()
 
 
+@contextmanager
+def busy_cores() -> Iterator[None]:
+    """Keep every core busy meanwhile."""
+    loops = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in os.sched_getaffinity(0)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
 def run(planned: Planned, folder: Path) -> tuple[Outcomes, str]:
     """One run: each case's outcome and verdict, and the record."""
-    cores = os.sched_getaffinity(0) if planned.kind.startswith("-n") else ()
-    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in cores]
     path = folder / f"running{planned.kind.replace(' ', '')}-{planned.number}.jsonl"
     path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--record", str(path), "--deadline", "60"]
-    try:
-        ended = subprocess.run([*command, *planned.arguments], cwd=ROOT, capture_output=True, text=True)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
+    ended = subprocess.run([*command, *planned.arguments], cwd=ROOT, capture_output=True, text=True)
     if not path.exists():
         sys.exit(f"pytest wrote no record:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
     record = path.read_text()
