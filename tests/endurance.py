@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from targets import bytecode
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "reports" / "out" / "endurance"
 REPEAT = {"repeat": 10, "timer": 100}
@@ -42,7 +44,7 @@ class Planned(NamedTuple):
 
     kind: str
     number: int
-    arguments: list[str]
+    arguments: tuple[str, ...]
 
     @property
     def executions(self) -> int:
@@ -55,9 +57,9 @@ def plan(executions: int, runs: int) -> Iterator[Planned]:
     for number in range(max(executions, runs)):
         for kind, selection in (("repeat", ["-m", "not timer"]), ("timer", ["-m", "timer", "-n", "8"])):
             if number * REPEAT[kind] < executions:
-                yield Planned(kind, number, ["--shuffle", str(number), "--repeat", str(REPEAT[kind]), *selection])
+                yield Planned(kind, number, ("--shuffle", str(number), "--repeat", str(REPEAT[kind]), *selection))
         if number < runs:
-            yield from (Planned(kind, number, kind.split()) for kind in KINDS if kind.startswith("-n"))
+            yield from (Planned(kind, number, tuple(kind.split())) for kind in KINDS if kind.startswith("-n"))
 
 
 def main() -> int:
@@ -79,9 +81,12 @@ def main() -> int:
     account = Account(options.folder)
     wanted = [planned for planned in plan(options.executions, options.runs) if planned.kind in options.only]
     todo = [planned for planned in wanted if not account.has(planned)]
+    bytecode.prepared()
     began = time.monotonic()
-    with busy_cores(), ThreadPoolExecutor(options.at_once) as pool:
-        under_way = {pool.submit(run, planned, options.folder): planned for planned in todo}
+    # Those that wait for timers take long and the processor hardly at all: one at a time, beside the others.
+    with busy_cores(), ThreadPoolExecutor(options.at_once) as pool, ThreadPoolExecutor(1) as waiting:
+        pools = {planned: waiting if planned.kind == "timer" else pool for planned in todo}
+        under_way = {pools[planned].submit(run, planned, options.folder): planned for planned in todo}
         try:
             for done, ended in enumerate(as_completed(under_way), 1):
                 account.add(under_way[ended], *ended.result())
@@ -91,6 +96,7 @@ def main() -> int:
                 )
         except BaseException:
             pool.shutdown(cancel_futures=True)
+            waiting.shutdown(cancel_futures=True)
             raise
     print(f"\n{account.in_words()}")
     return int(account.differing > 0)
@@ -183,7 +189,9 @@ def run(planned: Planned, folder: Path) -> tuple[Outcomes, str]:
     path = folder / f"running{planned.kind.replace(' ', '')}-{planned.number}.jsonl"
     path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--record", str(path), "--deadline", "60"]
-    ended = subprocess.run([*command, *planned.arguments], cwd=ROOT, capture_output=True, text=True)
+    place = bytecode.prepared()
+    environment = os.environ | ({"PYTHONPYCACHEPREFIX": str(place)} if place else {})
+    ended = subprocess.run([*command, *planned.arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
     if not path.exists():
         sys.exit(f"pytest wrote no record:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
     record = path.read_text()
