@@ -18,8 +18,7 @@ struct sleeper {
     long number, arguments[6];
     uint64_t blocked; /* what its maker blocks */
     struct thread *thread;
-    atomic_int announced;
-    _Atomic uint32_t done; /* a futex */
+    atomic_int announced, done; /* once it is done, its thread knows it no more */
     long result;
     int64_t started_ns, ended_ns, started_ticks, ended_ticks, switches_before, switches;
 };
@@ -29,7 +28,8 @@ struct sleeper {
 struct thread {
     pthread_t id;
     int tid;
-    _Atomic uint32_t order; /* a futex; what it is to do next, and nothing once it has begun */
+    _Atomic uint32_t order;    /* a futex; what it is to do next, and nothing once it has begun */
+    _Atomic uint32_t finished; /* a futex; how many sleepers it has run */
     struct sleeper *sleeper;
     struct thread *next; /* of those that wait for a sleeper */
 };
@@ -39,7 +39,7 @@ enum { NOTHING, SLEEP, LEAVE };
 static struct thread *idle_threads;
 static int idle_thread_count;
 
-/* Threads that never have more sleepers than this at once are enough for nearly every case. */
+/* Few cases have more sleepers than this at a time; the threads of the others end with them. */
 #define MOST_IDLE_THREADS 8
 
 /* fork(2): a child has none of its parent's threads. */
@@ -84,7 +84,6 @@ static void run_sleeper(struct sleeper *sleeper)
     sleeper->switches = switches == -1 ? -1 : switches - sleeper->switches_before;
     set_blocked(~0ULL);
     atomic_store(&sleeper->done, 1);
-    syscall(SYS_futex, &sleeper->done, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 static void *thread_main(void *own)
@@ -98,9 +97,11 @@ static void *thread_main(void *own)
     sched_setscheduler(0, SCHED_BATCH, &parameters);
     thread->tid = syscall(SYS_gettid);
     while ((order = atomic_exchange(&thread->order, NOTHING)) != LEAVE)
-        if (order == SLEEP)
+        if (order == SLEEP) {
             run_sleeper(thread->sleeper);
-        else
+            atomic_fetch_add(&thread->finished, 1);
+            syscall(SYS_futex, &thread->finished, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+        } else
             syscall(SYS_futex, &thread->order, FUTEX_WAIT_PRIVATE, NOTHING, NULL, NULL, 0);
     return NULL;
 }
@@ -238,8 +239,12 @@ static long sleeper_interrupt(struct sleeper *sleeper)
 /* Returns 0 when its call is over, -EINTR past the deadline. */
 static long sleeper_wait(struct sleeper *sleeper)
 {
-    while (!sleeper_done(sleeper)) {
-        if (syscall(SYS_futex, &sleeper->done, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0) == -1 && errno != EAGAIN &&
+    _Atomic uint32_t *finished = &sleeper->thread->finished;
+    for (;;) {
+        uint32_t before = atomic_load(finished);
+        if (sleeper_done(sleeper))
+            break;
+        if (syscall(SYS_futex, finished, FUTEX_WAIT_PRIVATE, before, NULL, NULL, 0) == -1 && errno != EAGAIN &&
             errno != EINTR)
             return -errno;
         if (deadline_expired())
