@@ -100,7 +100,9 @@ class Job:
         folder = folder or self.folder
         pytest = [python, "-m", "pytest", "-p", "no:cacheprovider", "--target", self.target]
         whole = self.paths and not self.chosen
-        workers = ["-n", str(self.workers)] if self.workers and whole and not self.parallel else []
+        # Some cases wait for seconds where they hang: whoever has one isn't to be waited for with all that it was given beside.
+        share = ["-n", str(self.workers), "--dist", "worksteal"]
+        workers = share if self.workers and whole and not self.parallel else []
         record = str(folder / self.record.name)
         command = shlex.join([*pytest, "--record", record, *workers, *self.paths, *self.arguments])
         shared = shlex.quote(str(folder))

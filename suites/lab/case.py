@@ -163,6 +163,7 @@ class Case:
         self._roles: dict[str, Descriptor] = {}
         self._owned: list[Descriptor] = []
         self._sleepers: dict[str, Sleeper] = {}
+        self._returned: set[str] = set()
         self._afterwards: list[Callable[[], None]] = []
         self._signals: list[dict[str, Any]] = []
         self._moments: dict[str, dict[str, Plain]] = {}
@@ -234,6 +235,7 @@ class Case:
         """
         sleeper = self._start(call, fd, *arguments)
         self._sleepers[name or call] = sleeper
+        self._returned.discard(name or call)
         if not sleeper.await_asleep() and not (self.clause.timer and _has_slept(sleeper)):
             outcome = self._outcome(sleeper)  # a number may be a descriptor's, which a verdict doesn't name
             raise NotAsleep(f"{call} didn't sleep: {outcome if isinstance(outcome, str) else 'it returned'}")
@@ -283,8 +285,9 @@ class Case:
         return 200
 
     def await_return(self, name: str) -> None:
-        """Wait until a sleeper's call has returned and its thread is gone; the deadline ends the wait."""
-        self._sleepers[name].join()
+        """Wait until a sleeper's call has returned; the deadline ends the wait. A moment may have seen it return already."""
+        if name not in self._returned:
+            self._sleepers[name].join()
 
     def forget_signals(self, sleeper: str) -> int:
         """Take a sleeper that has returned and all signals so far off the account; returns how many signals there were."""
@@ -400,6 +403,7 @@ class Case:
                 return "asleep"
             native.sched_yield()
         del self._sleepers[name]
+        self._returned.add(name)
         outcome = self._outcome(sleeper)
         sleeper.join()
         if isinstance(outcome, Siginfo):
