@@ -59,12 +59,9 @@ static void open_kept_files(void)
             kept_files[file] = kernel_result(open(paths[file], O_RDONLY | O_CLOEXEC));
 }
 
-/* fork(2): what the parent's files say is the parent's. */
+/* fork(2): what the parent's files say is the parent's. They stay open: a child holds what its parent holds, to the number. */
 static void forget_kept_files(void)
 {
-    for (int file = 0; file < KEPT_FILES; file++)
-        if (kept_files[file] > 0)
-            close(kept_files[file]);
     memset(kept_files, 0, sizeof kept_files);
 }
 

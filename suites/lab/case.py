@@ -326,7 +326,7 @@ class Case:
     def fence(self) -> None:
         """Return once all packets that were on their way on this CPU have been handled, and those that answered them.
 
-        Where the target delivers later than that (the capability `fence`), return once two looks at the pending signals agree,
+        Where the target delivers later than that (the capability `fence`), return once looks at the pending signals agree,
         QUIESCENCE_MS and a fence over TCP apart. That proves nothing, and the run line says so.
         """
         legs = self.family.legs
@@ -337,14 +337,18 @@ class Case:
             self._await_quiescence()
 
     def _await_quiescence(self) -> None:
-        """Look, and look again, until two looks agree. It is a look at signals alone, as a poll would be an act."""
-        before, now = None, native.sigpending()
-        while now != before:
+        """Look, and look again, until two looks agree; three where a thread sleeps, since who is woken has to get a processor.
+
+        It is a look at signals alone, as a poll would be an act.
+        """
+        looks, agreeing, now = 2 + bool(self._sleepers), 1, native.sigpending()
+        while agreeing < looks:
             time.sleep(self.lab.quiescence_ms / 1000)
             for one, other in self.lab.connections:
                 fence(one, 1, other)
                 fence(other, 1, one)
             before, now = now, native.sigpending()
+            agreeing = agreeing + 1 if now == before else 1
 
     def at(self, moment: str, **facts: Any) -> None:
         """Observe: the facts that the case hands in, then all that the clause states for this moment.
