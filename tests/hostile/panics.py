@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.hostile import at_each_case
 
-def pytest_runtest_call() -> None:
+
+@at_each_case
+def pytest_runtest_logreport() -> None:
     """sysrq's way of testing crash dumps."""
     Path("/proc/sysrq-trigger").write_text("c")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
+from tests.hostile import at_each_case
+
 MS_REMOUNT = 32
 OUTSIDE = Path(__file__).with_name("written")
 
 
-def pytest_runtest_call() -> None:
+@at_each_case
+def pytest_runtest_logreport() -> None:
     """Before and after it has made its root writable, and by another mount of the host's files."""
     libc = ctypes.CDLL(None)
     other = Path("/dev/shm/other")
