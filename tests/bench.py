@@ -4,7 +4,8 @@ Machines are shared and noisy, so what counts is the ratio within a pair of runs
 peak memory of the largest process. Cases that wait for a timer of the kernel's are left out.
 
 With --target it is the same on other kernels, where the empty tests run on the target too. A target has to boot first; so it
-is also booted to do nothing, and what that takes is printed, and taken from both before they are compared.
+is also booted to do nothing, and what that takes is printed, and taken from both before they are compared. Where workers share a
+whole run of the suites, they do here; the empty tests are run by one process everywhere.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ import pytest
 def test_empty(number):
     pass
 """
-SUITES = ("suites", "-q", "-m", "not timer")
+SELECTED = ("-q", "-m", "not timer")
 
 
 def main() -> int:
@@ -62,7 +63,7 @@ def main() -> int:
 def _measure_here(count: int, limit: float, memory: float) -> int:
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder, "record.jsonl")
-        suites = [sys.executable, "-m", "pytest", *SUITES, "--record", str(record)]
+        suites = [sys.executable, "-m", "pytest", "suites", *SELECTED, "--record", str(record)]
         _run(suites, ROOT)
         cases = _planned(record)
         Path(folder, "test_empty.py").write_text(EMPTY.format(count=cases))
@@ -79,7 +80,7 @@ def _measure_on(target: Target, count: int, limit: float) -> int:
     boots, pairs = [], []
     for _ in range(count):
         boots.append(_run_on(target, Idle)[0])
-        suites, cases = _run_on(target, Job, arguments=SUITES)
+        suites, cases = _run_on(target, Job, arguments=SELECTED, workers=target.workers)
         empty, _ = _run_on(target, EmptyTests, count=cases)
         pairs.append((suites, empty))
     boot = statistics.median(boots)
