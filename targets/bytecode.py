@@ -13,9 +13,14 @@ from functools import cache as once
 from pathlib import Path
 
 from targets import cache
-from targets.target import ROOT
+from targets.target import ROOT, Target
 
 COLLECT = ("-m", "pytest", "suites", "--collect-only", "--quiet", "-p", "no:cacheprovider")
+
+
+def given(target: Target) -> Path | None:
+    """What a job on this target is given: `prepared`, or None where the target makes its own."""
+    return prepared() if target.given_bytecode else None
 
 
 @once

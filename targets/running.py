@@ -76,7 +76,7 @@ class Running:
             scratch=scratch,
             arguments=tuple(arguments),
             workers=target.workers,
-            bytecode=bytecode.prepared() if target.given_bytecode else None,
+            bytecode=bytecode.given(target),
         )
         self._cases = Tail(self.job.record)
         self._output = Tail(self.job.output)

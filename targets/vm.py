@@ -78,9 +78,7 @@ OF_THE_IMAGE = re.compile(r"linux-(binary|modules)-")
 class Vm(Target):
     """A kernel that somebody built, in a virtual machine."""
 
-    cpus: float = (
-        1.0  # of this machine's: pytest is one process unless told otherwise, and the guest's other CPU idles mostly
-    )
+    cpus: float = 1.0  # pytest is one process unless told otherwise, and the guest's other CPU idles mostly
     memory: int = MEMORY
     given_bytecode: bool = True
     boot: float = 240.0

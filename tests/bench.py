@@ -145,7 +145,7 @@ def _run_on(target: Target, kind: type[Job], **more: Any) -> tuple[float, int]:
         shared, scratch = Path(folder, "shared"), Path(folder, "scratch")
         shared.mkdir()
         scratch.mkdir()
-        more = {"arguments": (), "bytecode": bytecode.prepared() if target.given_bytecode else None, **more}
+        more = {"arguments": (), "bytecode": bytecode.given(target), **more}
         job = kind(target=target.name, folder=shared, scratch=scratch, **more)
         with Path(folder, "console").open("wb") as console:
             began = time.perf_counter()

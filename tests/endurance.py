@@ -94,10 +94,9 @@ def main() -> int:
                 print(
                     f"\r{done} of {len(todo)} runs, {account.differing} differ, {left:.0f} s left  ", end="", flush=True
                 )
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            waiting.shutdown(cancel_futures=True)
-            raise
+        finally:
+            for begun_or_not in under_way:
+                begun_or_not.cancel()  # what hasn't begun when the user stops it doesn't begin
     print(f"\n{account.in_words()}")
     return int(account.differing > 0)
 

@@ -101,6 +101,7 @@ from tests.process import close_if_open, leaves_nothing_behind, pair
 __all__ = ["leaves_nothing_behind", "pair"]
 
 Pair = tuple[int, int]
+MS = 1_000_000
 
 
 @pytest.fixture
@@ -155,9 +156,6 @@ class TestErrors:
     )
     def test_errno_has_the_name_that_linux_gives_it(self, number: int, name: str) -> None:
         assert native.errno_name(number) == name
-
-
-MS = 1_000_000
 
 
 class TestTrace:

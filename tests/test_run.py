@@ -445,26 +445,31 @@ def test_malformed_specification_is_refused(mini: Mini) -> None:
     assert "Traceback" not in ran.output
 
 
-def test_case_of_a_clause_that_does_not_exist_is_refused(mini: Mini) -> None:
-    """The case's own text is named."""
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        (
+            "mini.case.passes",
+            "mini.case.pases",
+            "there is no clause 'mini.case.pases'; did you mean mini.case.passes?",
+        ),
+        (
+            "(case: Case)",
+            "(case: Case, tmp_path: object)",
+            "test_mini.py::test_passes: a case takes `case` and nothing else: tmp_path",
+        ),
+    ],
+    ids=["clause that doesn't exist", "fixture"],
+)
+def test_case_that_cannot_be_planned_is_refused(mini: Mini, right: str, wrong: str, words: str) -> None:
+    """The case's own text is named. Nothing of a case is pytest's to set up."""
     mini.add("passes")
-    mini.cases = mini.cases.replace("mini.case.passes", "mini.case.pases")
+    mini.cases = mini.cases.replace(right, wrong)
 
     ran = mini.run()
 
     assert ran.code in (2, 4)
-    assert "there is no clause 'mini.case.pases'; did you mean mini.case.passes?" in ran.output
-
-
-def test_case_that_asks_for_a_fixture_is_refused(mini: Mini) -> None:
-    """Nothing of a case is pytest's to set up."""
-    mini.add("passes")
-    mini.cases = mini.cases.replace("(case: Case)", "(case: Case, tmp_path: object)")
-
-    ran = mini.run()
-
-    assert ran.code in (2, 4)
-    assert "test_mini.py::test_passes: a case takes `case` and nothing else: tmp_path" in ran.output
+    assert words in ran.output
 
 
 @pytest.mark.parametrize("kind", ["another file", "a folder"])

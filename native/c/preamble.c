@@ -61,6 +61,7 @@ static inline long read_text_at(int fd, char *text, size_t room)
     return size == (long)room - 1 ? -EOVERFLOW : size;
 }
 
+/* The same of a file that isn't open. */
 static inline long read_text(const char *path, char *text, size_t room)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
