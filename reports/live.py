@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reports.lines import Case, parse
-from reports.status import Status, in_words, time_left, wanted
+from reports.status import Status, counted_as, in_words, time_left, wanted
 
 NEWS = ("FAIL", "ERROR")
 
@@ -47,7 +47,7 @@ class Live:
 
     def take(self, line: dict[str, Any], text: str | None) -> None:
         """A case came out; its line, or enough of it to count beside the whole of it as text."""
-        self._counts[line["outcome"]] += 1
+        self._counts[counted_as(line)] += 1
         self._taken = line["case"]
         if line["outcome"] in NEWS and not line["deviation"]:
             case = parse(json.loads(text) if text else line)

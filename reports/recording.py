@@ -17,6 +17,7 @@ import pytest
 
 from reports.live import Live
 from reports.record import OUTCOMES, RecordError, Writer, in_words
+from reports.status import counted_as
 
 Line = dict[str, Any]
 
@@ -199,7 +200,7 @@ class Recording:
         if line is None or report.when != "call":
             return None
         named = self._over or config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) > 0
-        outcome = "DEVIATION" if line["deviation"] else line["outcome"]
+        outcome = counted_as(line)
         return CATEGORIES[outcome], "", outcome if named else ""
 
     def pytest_keyboard_interrupt(self) -> None:

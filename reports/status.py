@@ -20,10 +20,16 @@ TELLING = 20
 """One in so many cases has to be done before one can tell how long the others will take."""
 
 
+def counted_as(line: Mapping[str, object]) -> str:
+    """What a case's line counts as: its outcome, or DEVIATION for a failure that is recorded as one."""
+    return "DEVIATION" if line["outcome"] == "FAIL" and line.get("deviation") else str(line["outcome"])
+
+
 def in_words(counts: Mapping[str, int], planned: int) -> str:
-    """The account so far, "120 of 6386: 118 passed, 2 skipped"."""
+    """The account so far, "120 of 6386: 118 passed, 2 skipped"; what counts is as `counted_as` has it."""
     done = sum(counts.values())
-    said = (f"{counts[name]} {WORDS[name][counts[name] != 1]}" for name in OUTCOMES if counts.get(name))
+    words = WORDS | {"DEVIATION": ("deviating", "deviating")}
+    said = (f"{counts[name]} {words[name][counts[name] != 1]}" for name in (*OUTCOMES, "DEVIATION") if counts.get(name))
     return f"{done} of {planned}" + (f": {', '.join(said)}" if done else "")
 
 

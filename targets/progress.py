@@ -56,7 +56,7 @@ class Progress:
             self._running[case] = None
         elif line.get("type") == "case" and isinstance(case, str) and outcome in OUTCOMES:
             self._running.pop(case, None)
-            self.counts[str(outcome)] += 1
+            self.counts[status.counted_as(line)] += 1
 
     def in_words(self) -> str:
         """The account so far, "120 of 6386: 118 passed, 2 skipped"."""

@@ -268,6 +268,18 @@ def test_progress_takes_no_harm_from_what_it_reads() -> None:
     assert progress.running == ["b"]
 
 
+def test_progress_tells_recorded_deviations_from_failures() -> None:
+    """What is known isn't news."""
+    progress = Progress()
+
+    progress.feed(
+        b'{"type":"run","planned":["a","b","c"]}\n{"type":"case","case":"a","outcome":"FAIL","deviation":null}\n'
+    )
+    progress.feed(b'{"type":"case","case":"b","outcome":"FAIL","deviation":{"cause":"late","reason":"known"}}\n')
+
+    assert progress.in_words() == "2 of 3: 1 failed, 1 deviating"
+
+
 def test_file_that_isnt_a_record_is_not_replaced(tmp_path: Path) -> None:
     """It is said before anything is booted."""
     (tmp_path / "thesis").write_text("my thesis")
