@@ -11,10 +11,9 @@ def add(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("sockwake", "sockwake: conformance of Linux socket event notification")
     group.addoption("--record", type=Path, metavar="FILE", help="write the record (JSON Lines) to FILE")
-    group.addoption("--clause", nargs="+", default=[], metavar="ID", help="run only the cases of these clauses")
-    group.addoption(
-        "--family", nargs="+", default=[], metavar="NAME", help="run only the cases on these socket families"
-    )
+    several = {"nargs": "+", "action": "extend", "default": []}
+    group.addoption("--clause", metavar="ID", help="run only the cases of these clauses", **several)
+    group.addoption("--family", metavar="NAME", help="run only the cases on these socket families", **several)
     group.addoption(
         "--target", default="host", metavar="NAME", help="what the kernel is called in the record (default: host)"
     )
