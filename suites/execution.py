@@ -118,6 +118,11 @@ def lacking_observers(capabilities: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name in PROBED if not capabilities.get(name, {"ok": False})["ok"])
 
 
+def own_queues(settings: Settings) -> bool:
+    """Whether TCP has queues of its own, so that a datagram to oneself doesn't go behind all that are on their way."""
+    return not settings.found["capabilities"]["one_queue"]["ok"]
+
+
 def quiescence_ms(settings: Settings) -> int:
     """How long the lab waits for what comes late, in ms; 0 where the fence proves that nothing does."""
     return 0 if settings.found["capabilities"]["fence"]["ok"] else QUIESCENCE_MS
@@ -337,7 +342,8 @@ class Execution:
         if missing:
             return line | {"outcome": "SKIP", "reason": missing}, None
         if self.lab is None:
-            self.lab = Lab(int(re.sub(r"\D", "", self.worker) or 0), self._lacking, quiescence_ms(self.settings))
+            number = int(re.sub(r"\D", "", self.worker) or 0)
+            self.lab = Lab(number, self._lacking, own_queues(self.settings), quiescence_ms(self.settings))
             threading.Thread(target=self._watch, daemon=True).start()
             self.lab.settle()
         case = Case(self.lab, clause, FAMILIES[planned.family], planned.variant, expected)

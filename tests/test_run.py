@@ -17,6 +17,7 @@ import pytest
 
 from reports.record import read
 from suites.functions import FILE
+from suites.lab.case import QUIESCENCE_MS
 from tests.conftest import ROOT, Ran, run_suites, suites_command
 
 CLAUSE = """
@@ -159,6 +160,19 @@ def test_workers_record_the_same_outcomes(host_run: Ran, tmp_path: Path) -> None
     assert sorted(parallel.of("run")[0]["planned"]) == sorted(host_run.of("run")[0]["planned"])
     assert {line["worker"] for line in parallel.of("case")} == {"gw0", "gw1"}
     assert parallel.code == host_run.code
+
+
+def test_where_the_fence_is_not_sound_a_case_waits_and_the_record_says_so(tmp_path: Path) -> None:
+    """Longer where a thread is asleep. Both clauses are run, although each is asked for on its own."""
+    chosen = ["--clause", "low_water.receiver.sleeps", "--clause", "sanity.signal.readable"]
+    ran = run_suites(tmp_path / "record.jsonl", "-p", "tests.late", *chosen)
+
+    waits = {line["clause"]: line["duration_ns"] // (QUIESCENCE_MS * 1_000_000) for line in ran.of("case")}
+    assert {line["outcome"] for line in ran.of("case")} == {"PASS"}
+    assert ran.of("run")[0]["quiescence_ms"] == QUIESCENCE_MS
+    assert waits["sanity.signal.readable"] >= 2  # at its one moment and at its end
+    assert waits["low_water.receiver.sleeps"] >= 5  # two moments, a thread asleep at both, and its end
+    assert ran.code == 0
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -175,7 +175,7 @@ def test_closing_the_last_descriptor_sends_no_signal_and_ends_all(case: Case) ->
     if case.variant == "close":
         close(sock)
     else:
-        dup2(case.lab.fence, sock)
+        dup2(case.lab.fence.to_itself, sock)
     case.at("closed")
     attempt(case.deliver, b"x", MSG_NOSIGNAL)
 

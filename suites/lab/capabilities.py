@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from signal import SIGBUS, SIGKILL, SIGSEGV
 from typing import TypedDict
@@ -70,7 +71,7 @@ from suites.lab.actors import USERS, become, child_with_account
 from suites.lab.counters import NotTold
 from suites.lab.domains import SOCKETLESS, enter
 from suites.lab.families import FAMILIES, Modular
-from suites.lab.lab import connected_to_itself
+from suites.lab.fence import Fence
 from suites.lab.links import HeldLink, SlowLink, SwitchedLink
 from suites.lab.listeners import try_kernel_listener, try_user_listener
 from suites.lab.modular import Borrowed, may_unload
@@ -84,6 +85,9 @@ DEADLINES = 2
 
 BURSTS, BURST = 200, 16
 """How often, and behind how many segments, the fence is tried: a target that delivers late does so in one burst of fifty."""
+
+WAKES = 20
+"""How often the fence is tried behind a wake."""
 
 
 FAULTS = {int(SIGBUS), int(SIGSEGV)}
@@ -108,23 +112,37 @@ class Late(Exception):
     """What was sent arrived after a fence behind it."""
 
 
+def _one_queue() -> str:
+    return _try_fence(own_queues=False)
+
+
 def _fence() -> str:
-    """As in a lab: pinned, behind data and the signals that it causes; under load, on every CPU and of many connections."""
+    try:
+        return _try_fence(own_queues=False)
+    except Late as late:
+        return f"{late}; with connections of TCP, {_try_fence(own_queues=True)}"
+
+
+@cache
+def _try_fence(own_queues: bool) -> str:
+    """As in a lab: pinned, behind data, its signals and whom it wakes; under load, on every CPU and of many connections."""
     cpus = sorted(sched_getaffinity(0))
     loads = [_keep_busy(cpu) for cpu in cpus]
     try:
         sched_setaffinity(0, {cpus[0]})
         sigprocmask(SIG_BLOCK, WATCHED)
-        to_itself = connected_to_itself()
+        fence = Fence(own_queues)
         pairs = [FAMILIES["tcp4"].pair() for _ in range(BURST)]
         for fd, _ in pairs:
             set_signal(fd, ARMED)
             set_owner(fd, os.getpid())
             set_flags(fd, get_flags(fd) | O_ASYNC)
+        fence.passes(FAMILIES["tcp4"].legs)
+        drain_signals(WATCHED)
         for number in range(1, BURSTS + 1):
             for _, peer in pairs:
                 send(peer, b"x", 0)
-            fence(to_itself)
+            fence.passes(1)
             signals = len(drain_signals(WATCHED))
             readable = [fd for fd, _ in pairs if poll_one(fd, POLLIN)]
             if signals != BURST or len(readable) != BURST:
@@ -134,12 +152,28 @@ def _fence() -> str:
                 )
             for fd in readable:
                 recv(fd, 1, 0)
+        _try_waking(fence, *pairs[0])
     finally:
         for pid in loads:
             os.kill(pid, SIGKILL)
             os.waitpid(pid, 0)
         sched_setaffinity(0, set(cpus))
-    return f"all of {BURSTS} bursts of {BURST} segments, and their signals, were there after the fence behind them"
+    return (
+        f"all of {BURSTS} bursts of {BURST} segments, and their signals, were there after the fence behind them, "
+        f"and who was woken was awake {WAKES} times"
+    )
+
+
+def _try_waking(fence: Fence, fd: int, peer: int) -> None:
+    for number in range(1, WAKES + 1):
+        sleeper = sleep_recv(fd, 1)
+        sleeper.await_asleep()
+        send(peer, b"x", 0)
+        fence.passes(1)
+        looks_asleep = sleeper.state() == "S" and not sleeper.done
+        sleeper.join()
+        if looks_asleep:
+            raise Late(f"the fence came before the turn of whom wake {number} had woken")
 
 
 def _keep_busy(cpu: int) -> int:
@@ -371,6 +405,7 @@ def _pty() -> str:
 
 
 PROBES: dict[str, Callable[[], str]] = {
+    "one_queue": _one_queue,
     "fence": _fence,
     "pty": _pty,
     "siginfo": _siginfo,

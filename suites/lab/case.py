@@ -327,10 +327,10 @@ class Case:
         """Return once all packets that were on their way on this CPU have been handled, and those that answered them.
 
         Where the target delivers later than that (the capability `fence`), return once looks at the pending signals agree,
-        QUIESCENCE_MS and a fence over TCP apart. That proves nothing, and the run line says so.
+        QUIESCENCE_MS and a fence apart. That proves nothing, and the run line says so.
         """
         legs = self.family.legs
-        fence(self.lab.fence, legs)
+        self.lab.fence.passes(legs)
         if self.lab.vsock_fence and isinstance(self.family, Vsock):
             fence(self.lab.vsock_fence[0], legs, self.lab.vsock_fence[1])
         if self.lab.quiescence_ms:
@@ -344,9 +344,7 @@ class Case:
         looks, agreeing, now = 2 + bool(self._sleepers), 1, native.sigpending()
         while agreeing < looks:
             time.sleep(self.lab.quiescence_ms / 1000)
-            for one, other in self.lab.connections:
-                fence(one, 1, other)
-                fence(other, 1, one)
+            self.lab.fence.passes(1)
             before, now = now, native.sigpending()
             agreeing = agreeing + 1 if now == before else 1
 

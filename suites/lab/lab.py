@@ -11,27 +11,21 @@ from contextlib import contextmanager
 from typing import Any
 
 from native import (
-    AF_INET,
     SIG_BLOCK,
     SIGPIPE,
-    SOCK_DGRAM,
     AioContext,
     Census,
     Ring,
-    bind,
     block_signals_in_other_threads,
     census,
-    connect,
     fence,
-    getsockname,
     sched_getaffinity,
     sched_setaffinity,
     sigaction,
     sigprocmask,
-    sockaddr_in,
-    socket,
 )
-from suites.lab.families import FAMILIES, Family, Packet, Vsock
+from suites.lab.families import Family, Packet, Vsock
+from suites.lab.fence import Fence
 from suites.lab.keeper import Keeper
 from suites.lab.links import HeldLink, SlowLink, SwitchedLink
 from suites.lab.namespace import enter_network
@@ -49,9 +43,6 @@ WORDS = {
 }
 """What the fields of a census are called where a case has changed them; the others are called what they are."""
 
-CONNECTIONS = 8
-"""Where the fence isn't sound: over how many connections of TCP it goes, so that most of several queues are passed through."""
-
 FIRST, NONE = os.sched_param(1), os.sched_param(0)
 """The least real-time priority, which is before all that have none."""
 
@@ -59,11 +50,13 @@ FIRST, NONE = os.sched_param(1), os.sched_param(0)
 class Lab:
     """A worker's place of work. Making one changes the process for good; there is one in each.
 
-    `lacking` names the observers, of io_uring and aio, that the target hasn't got. `quiescence_ms` is how long nothing must have
-    come before a case goes on, where the fence isn't sound; 0 where it is.
+    `lacking` names the observers, of io_uring and aio, that the target hasn't got; `own_queues` says that TCP has queues of its
+    own. `quiescence_ms` is how long nothing must have come before a case goes on, where the fence isn't sound; 0 where it is.
     """
 
-    def __init__(self, number: int = 0, lacking: Collection[str] = (), quiescence_ms: int = 0) -> None:
+    def __init__(
+        self, number: int = 0, lacking: Collection[str] = (), own_queues: bool = False, quiescence_ms: int = 0
+    ) -> None:
         enter_network()
         self.cpus = sorted(sched_getaffinity(0))
         sched_setaffinity(0, {self.cpus[number % len(self.cpus)]})  # delivery over loopback is in order on one CPU only
@@ -73,17 +66,16 @@ class Lab:
         self._real_time = may_be_real_time()
         self.pid = os.getpid()
         self.uid = os.getuid()
-        self.fence = connected_to_itself()
+        self.fence = Fence(own_queues)
         self.quiescence_ms = quiescence_ms
         self._held_link: HeldLink | None = None
         self._slow_link: SlowLink | None = None
         self._switched_link: SwitchedLink | None = None
         self._keeper: Keeper | None = None
         self.vsock_fence: tuple[int, int] | None = None
-        self.connections = [FAMILIES["tcp4"].pair() for _ in range(CONNECTIONS if quiescence_ms else 0)]
         self.ring = None if "io_uring" in lacking else Ring()
         self.aio = None if "aio" in lacking else AioContext()
-        self._own_sockets = 1 + 2 * len(self.connections)  # beside the fence; the namespace was empty before
+        self._own_sockets = self.fence.sockets  # the namespace was empty before
         self.capacities: dict[str, int] = {}
         self._before: Census = census()
 
@@ -192,14 +184,6 @@ def may_be_real_time() -> bool:
         return False
     os.sched_setscheduler(0, os.SCHED_OTHER, NONE)
     return True
-
-
-def connected_to_itself() -> int:
-    """A socket for the fence."""
-    fd = socket(AF_INET, SOCK_DGRAM, 0)
-    bind(fd, sockaddr_in("127.0.0.1", 0))
-    connect(fd, getsockname(fd))
-    return fd
 
 
 def _count(field: str, held: Any) -> int:

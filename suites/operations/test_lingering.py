@@ -164,7 +164,7 @@ def test_dup2_over_a_lingering_socket_waits(case: Case) -> None:
     """What is replaced is closed."""
     box, _ = unacknowledged(case)
 
-    closer = case.sleep("dup2", case.lab.fence, box.socket, name="closer")
+    closer = case.sleep("dup2", case.lab.fence.to_itself, box.socket, name="closer")
     case.at("closing")
     arrived = read_to_the_end(box.peer)
     number, _ = closer.outcome()

@@ -100,9 +100,9 @@ def release(case: Case, fd: Descriptor) -> None:
         case "close_range":
             close_range(fd, fd, 0)
         case "dup2":
-            dup2(case.lab.fence, fd)
+            dup2(case.lab.fence.to_itself, fd)
         case "dup3":
-            dup3(case.lab.fence, fd, 0)
+            dup3(case.lab.fence.to_itself, fd, 0)
         case end:
             child = case.fork()
             close(fd)
@@ -140,7 +140,7 @@ def call_under_way_returns(case: Case) -> None:
     case.arm(sock)
     case.sleep("read" if case.variant == "read" else "recv", peer, 1, name="receiver")
 
-    dup2(case.lab.fence, peer) if case.variant == "dup2" else close(peer)
+    dup2(case.lab.fence.to_itself, peer) if case.variant == "dup2" else close(peer)
     case.at("held")
     send(sock, b"x", 0)
     case.await_return("receiver")
