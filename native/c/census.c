@@ -106,17 +106,23 @@ static int inodes_stay(void)
     return stay;
 }
 
-/* For a kernel whose /proc doesn't tell: each signal is asked. */
+/* For a kernel whose /proc doesn't tell: each signal is asked whose action has been set since the last time. All would take 64 calls,
+ * 1.2 ms on gVisor. An action that was set past set_action() is seen on the kernels that tell. */
 static void ask_actions(struct census *census)
 {
+    static uint64_t ignored, caught;
     for (int signo = 1; signo <= 64; signo++) {
+        const uint64_t bit = 1ULL << (signo - 1);
         struct { uint64_t handler, rest[9]; } action = {0};
+        if (!(actions_since_census & bit))
+            continue;
         syscall(SYS_rt_sigaction, signo, NULL, &action, (long)KERNEL_SIGSET_SIZE);
-        if (action.handler == (uint64_t)SIG_IGN)
-            census->ignored |= 1ULL << (signo - 1);
-        else if (action.handler != (uint64_t)SIG_DFL)
-            census->caught |= 1ULL << (signo - 1);
+        ignored = action.handler == (uint64_t)SIG_IGN ? ignored | bit : ignored & ~bit;
+        caught = action.handler == (uint64_t)SIG_IGN || action.handler == (uint64_t)SIG_DFL ? caught & ~bit : caught | bit;
     }
+    actions_since_census = 0;
+    census->ignored = ignored;
+    census->caught = caught;
 }
 
 /* What /proc/thread-self/status tells, which takes one file instead of a call for each signal: in User-Mode Linux a third of a

@@ -170,11 +170,16 @@ static void action_of(const struct sigaction *from, struct action *to)
                                                        : KIND_OTHER;
 }
 
+/* Signals whose action may not be what the last census found: at first all. */
+static uint64_t actions_since_census = ~0ULL;
+
 static long set_action(int signo, const struct sigaction *action, struct action *old)
 {
     struct sigaction before;
     if (sigaction(signo, action, &before) == -1)
         return -errno;
+    if (action)
+        actions_since_census |= 1ULL << (signo - 1);
     action_of(&before, old);
     return 0;
 }
