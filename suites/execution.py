@@ -279,17 +279,21 @@ class Execution:
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
         """Drive, observe and judge one case: a report when it starts, and one of what came of it, each with its line.
 
-        Nothing of a case is pytest's to set up, call or tear down: doing so nevertheless takes as long as the case.
+        Nothing of a case is pytest's to set up, call or tear down: doing so nevertheless takes as long as the case. What a worker
+        tells travels to the controller, which hears of a case's begin and end by its reports already.
         """
         planned = planned_of(item)
         if planned is None:
             return None
         assert isinstance(item, pytest.Function)
         hook, place = item.config.hook, {"nodeid": item.nodeid, "location": self._location(item)}
-        hook.pytest_runtest_logstart(**place)
+        travels = hasattr(item.config, "workerinput")
+        if not travels:
+            hook.pytest_runtest_logstart(**place)
         hook.pytest_runtest_logreport(report=_reported(place, "setup", self._start(item, planned)))
         hook.pytest_runtest_logreport(report=self._run(item, planned, place))
-        hook.pytest_runtest_logfinish(**place)
+        if not travels:
+            hook.pytest_runtest_logfinish(**place)
         return True
 
     def _location(self, item: pytest.Function) -> tuple[str, int | None, str]:
