@@ -36,6 +36,9 @@ BUSY = "import os\nos.nice(19)\nparent = os.getppid()\nwhile os.getppid() == par
 """A loop that ends with whoever started it, however that ended. It takes turns with the runs, and
 has what they leave of a core: they are each other's load already."""
 
+RUNNING = "running-"
+"""How the name of a record begins while its run is made."""
+
 Outcomes = dict[str, list[str]]
 
 
@@ -88,8 +91,8 @@ def main() -> int:
         pools = {planned: waiting if planned.kind == "timer" else pool for planned in todo}
         under_way = {pools[planned].submit(run, planned, options.folder): planned for planned in todo}
         try:
-            for done, ended in enumerate(as_completed(under_way), 1):
-                account.add(under_way[ended], *ended.result())
+            for done, ended in enumerate(as_completed(tuple(under_way)), 1):
+                account.add(under_way.pop(ended), *ended.result())
                 left = (time.monotonic() - began) / done * (len(todo) - done)
                 print(
                     f"\r{done} of {len(todo)} runs, {account.differing} differ, {left:.0f} s left  ", end="", flush=True
@@ -123,13 +126,15 @@ class Account:
         """Whether a run has been made."""
         return any(run["kind"] == planned.kind and run["number"] == planned.number for run in self.runs)
 
-    def add(self, planned: Planned, outcomes: Outcomes, record: str) -> None:
-        """Compare a run with the first, and write down what came of it."""
+    def add(self, planned: Planned, outcomes: Outcomes, record: Path) -> None:
+        """Compare a run with the first, and write down what came of it; its record is kept only if a case differs."""
         run = {"kind": planned.kind, "number": planned.number, "executions": planned.executions, "cases": len(outcomes)}
         first = {case: outcome for case, outcome in outcomes.items() if case not in self.first}
         run["differ"] = self._compare(run, outcomes)
         if run["differ"]:
-            (self.folder / f"{planned.kind.replace(' ', '')}-{planned.number}.jsonl").write_text(record)
+            record.rename(record.with_name(record.name.removeprefix(RUNNING)))
+        else:
+            record.unlink()
         self.runs.append(run)
         self._write(run | {"first": first})
 
@@ -183,9 +188,9 @@ def busy_cores() -> Iterator[None]:
             loop.wait()
 
 
-def run(planned: Planned, folder: Path) -> tuple[Outcomes, str]:
-    """One run: each case's outcome and verdict, and the record."""
-    path = folder / f"running{planned.kind.replace(' ', '')}-{planned.number}.jsonl"
+def run(planned: Planned, folder: Path) -> tuple[Outcomes, Path]:
+    """One run: each case's outcome and verdict, and where the record is."""
+    path = folder / f"{RUNNING}{planned.kind.replace(' ', '')}-{planned.number}.jsonl"
     path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--record", str(path), "--deadline", "60"]
     place = bytecode.prepared()
@@ -193,15 +198,14 @@ def run(planned: Planned, folder: Path) -> tuple[Outcomes, str]:
     ended = subprocess.run([*command, *planned.arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
     if not path.exists():
         sys.exit(f"pytest wrote no record:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
-    record = path.read_text()
-    path.unlink()
     outcomes: Outcomes = {}
-    for line in map(json.loads, record.splitlines()):
-        if line["type"] == "run":
-            outcomes |= {case: ["MISS", ""] for case in line["planned"]}
-        elif line["type"] == "case":
-            outcomes[line["case"]] = [line["outcome"], line["verdict"]]
-    return outcomes, record
+    with path.open() as record:
+        for line in map(json.loads, record):
+            if line["type"] == "run":
+                outcomes |= {case: ["MISS", ""] for case in line["planned"]}
+            elif line["type"] == "case":
+                outcomes[line["case"]] = [line["outcome"], line["verdict"]]
+    return outcomes, path
 
 
 if __name__ == "__main__":
