@@ -98,7 +98,6 @@ def configuration(job: Job, script: Path) -> dict[str, object]:
 TARGETS = (
     GVisor(
         name="gvisor",
-        workers=8,
         cpus=0.75,
         what="gVisor, another implementation of Linux's interface (Debian trixie's runsc)",
         memory=1536,

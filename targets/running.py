@@ -75,7 +75,6 @@ class Running:
             folder=shared,
             scratch=scratch,
             arguments=tuple(arguments),
-            workers=target.workers,
             bytecode=bytecode.given(target),
         )
         self._cases = Tail(self.job.record)

@@ -39,15 +39,14 @@ class Job:
     `scratch` is a folder of this side for what an emulator needs; both go when the run is over. The shared folder's files, as
     this side sees them: `script` is executed by the target; `started` appears when it begins, `record` and `output` (what
     pytest prints) grow, and `status` holds pytest's exit code at the end. Only the script comes from this side. All else is
-    the target's word, to be checked like anything that comes from elsewhere. `workers` is how many of pytest's workers share
-    a whole run, unless the arguments say it. `bytecode` is where Python's compiled code is, for a target that can't keep any.
+    the target's word, to be checked like anything that comes from elsewhere. `bytecode` is where Python's
+    compiled code is, for a target that can't keep any.
     """
 
     target: str
     folder: Path
     scratch: Path
     arguments: tuple[str, ...]
-    workers: int = 0
     bytecode: Path | None = None
 
     @property
@@ -99,12 +98,8 @@ class Job:
         """
         folder = folder or self.folder
         pytest = [python, "-m", "pytest", "-p", "no:cacheprovider", "--target", self.target]
-        whole = self.paths and not self.chosen
-        # Some cases wait for seconds where they hang: whoever has one isn't to be waited for with all that it was given beside.
-        share = ["-n", str(self.workers), "--dist", "worksteal"]
-        workers = share if self.workers and whole and not self.parallel else []
         record = str(folder / self.record.name)
-        command = shlex.join([*pytest, "--record", record, *workers, *self.paths, *self.arguments])
+        command = shlex.join([*pytest, "--record", record, *self.paths, *self.arguments])
         shared = shlex.quote(str(folder))
         self.script.write_text(
             f"cd {shlex.quote(str(root))} || exit\n"
@@ -125,16 +120,15 @@ class Target(ABC):
     """A place where the suites run.
 
     `what` says what it is in one phrase. `cpus` and `memory` (in MB) are what a run takes of this machine, so that a matrix
-    starts no more than fit. `workers` of pytest's share a whole run, where waiting is most of it. `given_bytecode` says that
-    Python's compiled code is made for it on this host, since it can't keep any, or is slow to make it. `boot` and `deadline`
-    are seconds: a run whose script hasn't begun after `boot`, or that hasn't ended `deadline` after its start, is ended.
+    starts no more than fit. `given_bytecode` says that Python's compiled code is made for it on this host, since
+    it can't keep any, or is slow to make it. `boot` and `deadline` are seconds: a run whose script hasn't begun after `boot`,
+    or that hasn't ended `deadline` after its start, is ended.
     """
 
     name: str
     what: str
     cpus: float = 1
     memory: int = 256
-    workers: int = 0
     given_bytecode: bool = False
     boot: float = 60.0
     deadline: float = 900.0

@@ -4,8 +4,7 @@ Machines are shared and noisy, so what counts is the ratio within a pair of runs
 peak memory of the largest process. Cases that wait for a timer of the kernel's are left out.
 
 With --target it is the same on other kernels, where the empty tests run on the target too. A target has to boot first; so it
-is also booted to do nothing, and what that takes is printed, and taken from both before they are compared. Where workers share a
-whole run of the suites, they do here; the empty tests are run by one process everywhere.
+is also booted to do nothing, and what that takes is printed, and taken from both before they are compared.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ def _measure_on(target: Target, count: int, limit: float) -> int:
     boots, pairs = [], []
     for _ in range(count):
         boots.append(_run_on(target, Idle)[0])
-        suites, cases = _run_on(target, Job, arguments=SELECTED, workers=target.workers)
+        suites, cases = _run_on(target, Job, arguments=SELECTED)
         empty, _ = _run_on(target, EmptyTests, count=cases)
         pairs.append((suites, empty))
     boot = statistics.median(boots)

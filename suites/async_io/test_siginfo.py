@@ -9,6 +9,7 @@ from native import (
     CLD_STOPPED,
     F_OWNER_TID,
     F_SETSIG,
+    MSG_DONTWAIT,
     POLL_ERR,
     POLL_HUP,
     POLL_IN,
@@ -59,6 +60,7 @@ from native import (
     get_signal,
     kill,
     linger,
+    recv,
     ring_drain,
     send,
     set_owner,
@@ -346,6 +348,7 @@ def test_signal_without_a_handler_kills_the_owner(case: Case) -> None:
     facts = {}
     for name, signo in {"plain": 0, "armed": ARMED, "SIGKILL": SIGKILL}.items():
         child = owner_with_default_actions(case, sock, signo)
+        attempt(recv, sock, 1, MSG_DONTWAIT)
         case.deliver(b"x")
         facts[name] = state(child)
 

@@ -86,10 +86,10 @@ DEADLINES = 2
 BURSTS, BURST = 200, 16
 """How often at most, and behind how many segments, the fence is tried: who delivers late does so in one burst of fifty."""
 
-FEWEST, SECONDS = 25, 1.0
+FEWEST, SECONDS = 10, 0.5
 """How often at least, and past which time no more: on a busy machine a burst takes long, with everybody's turns in between."""
 
-WAKES = 20
+WAKES = 10
 """How often the fence is tried behind a wake."""
 
 

@@ -28,7 +28,7 @@ PATIENT = 600
 SHORT = 1
 """The shortest time there is, in s."""
 
-NOTICED = 3
+NOTICED = 2
 """A time to linger that would be noticed, in s."""
 
 
