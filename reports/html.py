@@ -21,7 +21,7 @@ from reports.lines import Case, Observed, Statement, Step
 from reports.matrix import RANKS, Row, executed, rank_of, rows, statements, together, verdict
 from reports.pages import Stand, again, anchor, fill, stands, write_page
 from reports.path_page import path_values
-from reports.record import Run, in_words
+from reports.record import Run
 from reports.strace import strace
 from reports.timeline import timeline
 
@@ -101,7 +101,6 @@ def render(runs: Sequence[Run]) -> str:
         changes=_changes,
         verdict=verdict,
         executed=executed,
-        in_words=in_words,
         heard=lambda row: list(_heard(row, places)),
         exhibits=lambda row: list(_exhibits(row, places)),
         whom=lambda exhibit: list(_whom(exhibit, places)),

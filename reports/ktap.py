@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from reports.commandline import read_records
 from reports.matrix import RECORDED
-from reports.record import Run, in_words
+from reports.record import Run
 from reports.results import VANISHED, Group, Result, groups, names, put, worst
 from reports.results import configure as configure_form
 from reports.visible import one_line
@@ -78,7 +78,7 @@ def _run(run: Run, found: Sequence[Group], ranks: Counter[str]) -> Iterator[str]
     for number, group in enumerate(found, 1):
         yield from _indented(_group(group))
         yield _closing(number, group.id, Counter(result.rank for result in group.results))
-    yield f"# counts: {in_words(run.counts())}"
+    yield f"# counts: {run.in_words()}"
     yield f"# Totals: {' '.join(f'{name}:{sum(ranks[rank] for rank in of)}' for name, of in TOTALS.items())}"
 
 

@@ -82,12 +82,23 @@ class Run:
         """How many cases came out how."""
         return _account(len(self.head.planned), Counter(case.outcome for case in self.cases))
 
+    def in_words(self) -> str:
+        """Those counts as a sentence."""
+        return in_words(
+            self.counts(), sum(case.outcome == "FAIL" and case.deviation is not None for case in self.cases)
+        )
 
-def in_words(counts: Mapping[str, int]) -> str:
-    """The account as a sentence: "312 cases planned: 300 passed, 2 failed, 0 errors, ..."; every outcome is named."""
+
+def in_words(counts: Mapping[str, int], recorded: int) -> str:
+    """The account as a sentence: "312 cases planned: 300 passed, 2 failed, 0 errors, ..."; every outcome is named.
+
+    `recorded` is how many of the failures are recorded deviations, which is said where there are any.
+    """
     planned = sum(counts.values())
-    said = (f"{counts[outcome]} {WORDS[outcome][counts[outcome] != 1]}" for outcome in OUTCOMES)
-    return f"{planned} {'case' if planned == 1 else 'cases'} planned: {', '.join(said)}"
+    said = {outcome: f"{counts[outcome]} {WORDS[outcome][counts[outcome] != 1]}" for outcome in OUTCOMES}
+    if recorded:
+        said["FAIL"] += f" ({recorded} as recorded)"
+    return f"{planned} {'case' if planned == 1 else 'cases'} planned: {', '.join(said.values())}"
 
 
 def _account(planned: int, counted: Mapping[str, int]) -> dict[str, int]:

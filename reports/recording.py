@@ -240,7 +240,7 @@ class Recording:
             write(f"a recorded deviation is no longer seen: {case}: {verdict}", red=True)
         if self._paths:
             write(f"{self._paths[True]} of {self._paths.total()} traced cases took the path that their clause draws")
-        write(in_words(self.counts()))
+        write(in_words(self.counts(), sum(counted_as(line) == "DEVIATION" for line in self._lines.values())))
         if self._unwritten:
             write(f"sockwake: {self._unwritten}", red=True)
         elif self._path:

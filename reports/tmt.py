@@ -13,7 +13,7 @@ from typing import Any
 
 from reports.commandline import read_records
 from reports.matrix import RECORDED, verdict
-from reports.record import Run, in_words
+from reports.record import Run
 from reports.results import VANISHED, Group, Result, groups, names, put, worst
 from reports.results import configure as configure_form
 from reports.visible import one_line
@@ -66,7 +66,7 @@ def render(runs: Sequence[Run], logs: Sequence[str]) -> list[Object]:
     for name, one in zip(names(runs), runs, strict=True):
         found = groups(one)
         ranks.update(result.rank for group in found for result in group.results)
-        told += [f"{name}: {verdict(one).words}", in_words(one.counts())]
+        told += [f"{name}: {verdict(one).words}", one.in_words()]
         prefix = "/" if len(runs) == 1 else f"/{_named(name)}/"
         below += [_clause(prefix, group) for group in found]
     whole: Object = {"name": "/", "result": _worst(ranks), "note": told}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from reports.commandline import add_records, read_records
-from reports.record import in_words
 from reports.visible import visible
 
 HELP = "print each run's totals in words"
@@ -16,5 +15,5 @@ configure = add_records
 def run(arguments: argparse.Namespace) -> int:
     """Print the totals; 0."""
     for one in read_records(arguments):
-        print(visible(f"{one.head.target} ({one.head.kernel.release}): {in_words(one.counts())}"))
+        print(visible(f"{one.head.target} ({one.head.kernel.release}): {one.in_words()}"))
     return 0

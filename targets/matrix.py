@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 
 from reports.__main__ import main as reports
-from reports.record import in_words
 from targets.running import CANT_TELL, INTERRUPTED, Result, Running
 from targets.target import Target, TargetError
 
@@ -33,7 +32,7 @@ class Row:
     def state(self) -> str:
         """The target's line."""
         if self.result:
-            said = in_words(self.result.run.counts()) if self.result.run else ""
+            said = self.result.run.in_words() if self.result.run else ""
             return "; ".join(part for part in (said, self.result.problem) if part)
         return self.running.state if self.running else "waiting"
 

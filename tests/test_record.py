@@ -331,9 +331,12 @@ def test_a_disk_that_is_full_is_said_in_a_sentence(tmp_path: Path, monkeypatch: 
 
 def test_the_account_names_every_outcome() -> None:
     """In the plural and in the singular."""
-    assert in_words(dict(zip(OUTCOMES, (300, 2, 0, 10, 0, 0), strict=True))) == (
+    assert in_words(dict(zip(OUTCOMES, (300, 2, 0, 10, 0, 0), strict=True)), 0) == (
         "312 cases planned: 300 passed, 2 failed, 0 errors, 10 skipped, 0 missing, 0 measured"
     )
-    assert in_words(dict(zip(OUTCOMES, (0, 0, 1, 0, 0, 0), strict=True))) == (
+    assert in_words(dict(zip(OUTCOMES, (0, 3, 0, 0, 0, 0), strict=True)), 2).startswith(
+        "3 cases planned: 0 passed, 3 failed (2 as recorded), 0 errors"
+    )
+    assert in_words(dict(zip(OUTCOMES, (0, 0, 1, 0, 0, 0), strict=True)), 0) == (
         "1 case planned: 0 passed, 0 failed, 1 error, 0 skipped, 0 missing, 0 measured"
     )
