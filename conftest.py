@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from reports.record import RecordError
 from reports.recording import Recording
 from suites import deviation, execution, options
 from suites.clauses import Specification, SpecificationError, load
-from suites.lab.capabilities import probe
+from suites.lab.capabilities import NOT_PROBED, probe
 from suites.lab.namespace import NamespaceError, enter_user
 from suites.tracing import Tracing
 
@@ -33,8 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         specification = load()
         if worker := getattr(config, "workerinput", None):
-            settings = execution.Settings(**json.loads(worker["sockwake"]))
-            _execute(config, settings, specification, worker["workerid"], Path(worker["sockwake_last_words"]))
+            config.pluginmanager.register(execution.in_worker(worker, specification), "sockwake-execution")
         else:
             _control(config, specification)
     except (SpecificationError, NamespaceError, RecordError) as error:
@@ -52,6 +49,8 @@ def _control(config: pytest.Config, specification: Specification) -> None:
     option = config.option
     execution.check_names(specification, option.clause, option.family)
     enter_user()
+    dist = config.getoption("dist", "no")
+    alone, each = dist in (None, "", "no"), dist == "each"
     settings = execution.Settings(
         target=option.target,
         deadline=option.deadline,
@@ -61,20 +60,18 @@ def _control(config: pytest.Config, specification: Specification) -> None:
         families=tuple(option.family),
         as_kernel=option.as_kernel,
         run=execution.new_run_id(),
-        found=probe(option.deadline),
+        found=NOT_PROBED if each else probe(option.deadline),
     )
     argv = ["pytest", *config.invocation_params.args]
-    alone = config.getoption("dist", "no") in (None, "", "no")
 
     def head(planned: list[str]) -> Any:
-        yield execution.run_line(settings, specification, planned, argv, tracing)
-        yield from execution.statement_lines(settings)
-        yield from tracing.function_lines(settings.run) if tracing else ()
-        yield from execution.clause_lines(settings, specification, planned)
+        return execution.head_lines(settings, specification, argv, tracing, planned)
 
     last_words = tempfile.TemporaryDirectory(prefix="sockwake-")
     live = Live(config)
-    recording = Recording(option.record, head, deviation.load(option.target), Path(last_words.name), live)
+    recording = Recording(
+        option.record, None if each else head, deviation.load(option.target), Path(last_words.name), live
+    )
     # The last thing that may be refused: whoever has the tracer gives it back at the end of the session.
     tracing = Tracing(specification, execution.judged_version(settings), alone) if option.trace_path else None
     config.stash[SETTINGS], config.stash[LAST_WORDS] = settings, last_words
@@ -85,15 +82,8 @@ def _control(config: pytest.Config, specification: Specification) -> None:
         config.pluginmanager.register(plugin, "sockwake-execution")
 
 
-def _execute(config: pytest.Config, settings: Any, specification: Specification, worker: str, last_words: Path) -> None:
-    def give_up(line: dict[str, Any]) -> None:
-        (last_words / f"{worker}.json").write_text(json.dumps(line))
-
-    config.pluginmanager.register(execution.Execution(settings, specification, worker, give_up), "sockwake-execution")
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     if settings := node.config.stash.get(SETTINGS, None):
-        node.workerinput["sockwake"] = json.dumps(dataclasses.asdict(settings))
+        node.workerinput["sockwake"] = execution.for_worker(settings, node.gateway.id)
         node.workerinput["sockwake_last_words"] = node.config.stash[LAST_WORDS].name

@@ -37,12 +37,12 @@ class Live:
         return self._config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) <= 0
 
     def begin(self, planned: int) -> None:
-        """So many cases will run."""
-        self._planned = planned
+        """So many cases will run, beside those that are known of."""
+        self._planned += planned
         self._reporter = self._config.pluginmanager.getplugin("terminalreporter")
         if self._reporter and self._brief:
             self._reporter.showfspath = False
-            if wanted(self._reporter.isatty()):
+            if wanted(self._reporter.isatty()) and not self._status:
                 self._status = Status(self._write)
 
     def take(self, line: dict[str, Any], text: str | None) -> None:

@@ -16,9 +16,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -31,7 +32,7 @@ from native import CallError, DeadlineExpired, deadline_start, deadline_stop, ke
 from suites import catalogue, statements
 from suites.clauses import PROBED, Clause, Specification, SpecificationError
 from suites.judge import judge
-from suites.lab.capabilities import Found
+from suites.lab.capabilities import NOT_PROBED, Found, probe
 from suites.lab.case import QUIESCENCE_MS, Case, LabError, NotAsleep
 from suites.lab.counters import NotTold
 from suites.lab.families import FAMILIES
@@ -195,8 +196,42 @@ def clause_lines(settings: Settings, specification: Specification, planned: list
         }
 
 
+def head_lines(
+    settings: Settings, specification: Specification, argv: list[str], tracing: Tracing | None, planned: list[str]
+) -> Iterator[dict[str, Any]]:
+    """All lines of a record that stand before the cases."""
+    yield run_line(settings, specification, planned, argv, tracing)
+    yield from statement_lines(settings)
+    yield from tracing.function_lines(settings.run) if tracing else ()
+    yield from clause_lines(settings, specification, planned)
+
+
+def for_worker(settings: Settings, worker: str) -> str:
+    """What one of xdist's workers is sent. A worker that is to find out by itself what it runs on makes a run of its own."""
+    if settings.found == NOT_PROBED:
+        settings = dataclasses.replace(settings, run=new_run_id(), target=f"{settings.target}-{worker}")
+    return json.dumps(dataclasses.asdict(settings))
+
+
+def in_worker(given: Mapping[str, Any], specification: Specification) -> Execution:
+    """The execution of one of xdist's workers, by what it was sent (`workerinput`)."""
+    settings, name, head = Settings(**json.loads(given["sockwake"])), given["workerid"], None
+    if settings.found == NOT_PROBED:
+        settings = dataclasses.replace(settings, found=probe(settings.deadline))
+        head = partial(head_lines, settings, specification, ["pytest", *given["mainargv"][1:]], None)
+
+    def give_up(line: dict[str, Any]) -> None:
+        with suppress(OSError):  # another machine hasn't got the controller's folder
+            Path(given["sockwake_last_words"], f"{name}.json").write_text(json.dumps(line))
+
+    return Execution(settings, specification, name, give_up, head=head)
+
+
 class Execution:
-    """The part of a run that happens where the cases are: in pytest's process, or in each of xdist's workers."""
+    """The part of a run that happens where the cases are: in pytest's process, or in each of xdist's workers.
+
+    `head` is given where this is a run of its own: what it makes of the planned cases travels with the first report.
+    """
 
     def __init__(
         self,
@@ -205,7 +240,10 @@ class Execution:
         worker: str,
         give_up: Callable[[dict[str, Any]], None],
         tracing: Tracing | None = None,
+        head: Callable[[list[str]], Iterable[dict[str, Any]]] | None = None,
     ) -> None:
+        self._head = head
+        self._planned: list[str] = []
         self.settings = settings
         self.specification = specification
         self.worker = worker
@@ -271,6 +309,7 @@ class Execution:
             Random(self.settings.shuffle).shuffle(kept)
         kept.sort(key=_place)
         items[:] = kept
+        self._planned = [item.nodeid for item in items if planned_of(item)]
         gc.freeze()  # what was collected stays to the end
 
     # How one is executed
@@ -290,7 +329,7 @@ class Execution:
         travels = hasattr(item.config, "workerinput")
         if not travels:
             hook.pytest_runtest_logstart(**place)
-        hook.pytest_runtest_logreport(report=_reported(place, "setup", self._start(item, planned)))
+        hook.pytest_runtest_logreport(report=self._begun(item, planned, place))
         hook.pytest_runtest_logreport(report=self._run(item, planned, place))
         if not travels:
             hook.pytest_runtest_logfinish(**place)
@@ -301,6 +340,13 @@ class Execution:
         if item.function not in self._places:
             self._places[item.function] = item.location[:2]
         return (*self._places[item.function], item.name)
+
+    def _begun(self, item: pytest.Function, planned: Planned, place: dict[str, Any]) -> pytest.TestReport:
+        report = _reported(place, "setup", self._start(item, planned))
+        if self._head:
+            report.sockwake_run = list(self._head(self._planned))  # type: ignore[attr-defined]
+            self._head = None
+        return report
 
     def _start(self, item: pytest.Function, planned: Planned) -> dict[str, Any]:
         return {
@@ -322,7 +368,9 @@ class Execution:
             if line["outcome"] not in ("PASS", "DONE"):
                 break
         line["duration_ns"] = time.monotonic_ns() - began
-        head = {key: line[key] for key in ("type", "case", "outcome", "verdict", "duration_ns", "deviation", "timer")}
+        head = {
+            key: line[key] for key in ("type", "run", "case", "outcome", "verdict", "duration_ns", "deviation", "timer")
+        }
         report = _reported(place, "call", line, head)
         report.duration = line["duration_ns"] / NS
         if path:

@@ -11,6 +11,7 @@ import pytest
 from reports.recording import Recording
 from suites import deviation
 from suites.clauses import SpecificationError
+from tests.records import run_line
 
 CAUSES = """\
 [[cause]]
@@ -135,9 +136,9 @@ def test_every_recorded_deviation_counts(name: str) -> None:
 def exit_code(shown: deviation.Key, recorded: dict[deviation.Key, dict[str, str]]) -> int:
     """pytest's, of a run of one case that shows this verdict, an empty one for a PASS."""
     case, verdict = shown
-    recording = Recording(None, lambda planned: (), recorded)
+    recording = Recording(None, lambda planned: [run_line(planned)], recorded)
     recording.begin([case])
-    line = {"case": case, "outcome": "FAIL" if verdict else "PASS", "verdict": verdict, "deviation": None}
+    line = {"run": "r1", "case": case, "outcome": "FAIL" if verdict else "PASS", "verdict": verdict, "deviation": None}
     recording.case(line)
     session = SimpleNamespace(shouldstop=False, shouldfail=False, exitstatus=pytest.ExitCode.OK)
     ending = recording.pytest_sessionfinish(session)  # type: ignore[arg-type]

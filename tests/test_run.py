@@ -162,6 +162,34 @@ def test_workers_record_the_same_outcomes(host_run: Ran, tmp_path: Path) -> None
     assert parallel.code == host_run.code
 
 
+def test_each_worker_makes_a_run_of_its_own_where_xdist_has_each_run_all(tmp_path: Path) -> None:
+    """They may be on other machines, so each says what it found where it is, and nothing of one is taken for another's."""
+    record = tmp_path / "record.jsonl"
+    ran = run_suites(record, "--dist", "each", "--tx", "2*popen", "--clause", "sanity.signal.readable")
+
+    one, other = sorted(read([record]), key=lambda run: run.head.target)
+    assert [run.head.target for run in (one, other)] == ["host-gw0", "host-gw1"]
+    assert one.head.capabilities["fence"].ok
+    assert [run.counts()["PASS"] for run in (one, other)] == [2, 2]
+    assert [{case.worker for case in run.cases} for run in (one, other)] == [{"gw0"}, {"gw1"}]
+    assert "host-gw1: 2 cases planned: 2 passed" in ran.output
+    assert ran.code == 0
+
+
+def test_worker_that_dies_ends_no_other_workers_run(mini: Mini) -> None:
+    """The case that it ran is an error of its own run; the other's is whole, and the exit code says that one wasn't."""
+    mini.add(
+        "one",
+        "if case.lab.cpus and os.environ['PYTEST_XDIST_WORKER'] == 'gw0': os._exit(3)\n" + OBSERVE.replace("; ", "\n"),
+    )
+
+    ran = mini.run("--dist", "each", "--tx", "2*popen")
+
+    found = {run.head.target: run.counts() for run in read([mini.record])}
+    assert (found["host-gw0"]["ERROR"], found["host-gw1"]["PASS"]) == (1, 1)
+    assert ran.code == 1
+
+
 def test_where_the_fence_is_not_sound_a_case_waits_and_the_record_says_so(tmp_path: Path) -> None:
     """Longer where a thread is asleep. Both clauses are run, although each is asked for on its own."""
     chosen = ["--clause", "low_water.receiver.sleeps", "--clause", "sanity.signal.readable"]

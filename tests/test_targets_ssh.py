@@ -391,3 +391,22 @@ def test_all_cases_there_come_out_as_they_do_here(machine: Machine, tmp_path: Pa
     here = {line["case"]: line["outcome"] for line in host_run.of("case")}
     assert {case.case: case.outcome for case in the_run(tmp_path / "record.jsonl").cases} == here
     assert machine.is_as_before()
+
+
+def test_xdist_runs_all_here_and_on_a_machine_that_ssh_reaches(machine: Machine, tmp_path: Path) -> None:
+    """Without a target: xdist 3 carries the checkout by rsync, and each side makes a run of its own in the one record."""
+    record = tmp_path / "record.jsonl"
+    folder = machine.temporary / "checkout"
+    there = f"ssh={ALIAS}//id=there//python={sys.executable}//chdir={folder}"
+    parts = ("suites", "native", "reports", "conftest.py", "pyproject.toml")
+    carried = [f"--rsyncdir={ROOT / part}" for part in parts]
+    command = [sys.executable, "-m", "pytest", str(ROOT / "suites"), "--clause", CLAUSE, "--record", str(record)]
+    command += ["--dist", "each", "--tx", "popen//id=here", "--tx", there, *carried, "-W", "ignore:The --rsyncdir"]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    shutil.rmtree(folder, ignore_errors=True)
+
+    assert record.exists(), ran.stdout + ran.stderr
+    found = {run.head.target: run.counts()["PASS"] for run in read([record])}
+    assert found == {"host-here": 2, "host-there": 2}, ran.stdout
+    assert ran.returncode == 0

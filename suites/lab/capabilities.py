@@ -111,6 +111,10 @@ class Found(TypedDict):
     sysctls: dict[str, str]
 
 
+NOT_PROBED = Found(capabilities={}, sysctls={})
+"""In place of what a worker is to find out for itself."""
+
+
 class Late(Exception):
     """What was sent arrived after a fence behind it."""
 
