@@ -68,8 +68,8 @@ class Account:
         """The recorded deviation that a case's line shows."""
         return self._deviations.get((line["case"], line["verdict"])) if line["outcome"] == "FAIL" else None
 
-    def is_bad(self) -> bool:
-        """Whether the run fails: by a failure that isn't recorded, an error, a miss, or a recorded deviation that is gone."""
+    def conclude(self) -> bool:
+        """Find the recorded deviations that are gone; returns whether the run fails by them, by news, an error or a miss."""
         selected = set(self.planned)
         seen = {line["case"] for line in self.lines.values() if self.as_recorded(line)}
         self.unseen = [key for key in self._deviations if key[0] in selected - seen]
@@ -256,7 +256,7 @@ class Recording:
         misses = any(account.counts()["MISS"] for account in self._accounts.values())
         if misses and self._reason == "finished" and (session.shouldstop or session.shouldfail):
             self._reason = "interrupted"
-        bad = [account.is_bad() for account in self._accounts.values()]
+        bad = [account.conclude() for account in self._accounts.values()]
         if bad and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             failed = any(bad) or self._unaccounted
             session.exitstatus = pytest.ExitCode.TESTS_FAILED if failed else pytest.ExitCode.OK

@@ -243,7 +243,6 @@ class Execution:
         head: Callable[[list[str]], Iterable[dict[str, Any]]] | None = None,
     ) -> None:
         self._head = head
-        self._planned: list[str] = []
         self.settings = settings
         self.specification = specification
         self.worker = worker
@@ -309,7 +308,6 @@ class Execution:
             Random(self.settings.shuffle).shuffle(kept)
         kept.sort(key=_place)
         items[:] = kept
-        self._planned = [item.nodeid for item in items if planned_of(item)]
         gc.freeze()  # what was collected stays to the end
 
     # How one is executed
@@ -344,7 +342,7 @@ class Execution:
     def _begun(self, item: pytest.Function, planned: Planned, place: dict[str, Any]) -> pytest.TestReport:
         report = _reported(place, "setup", self._start(item, planned))
         if self._head:
-            report.sockwake_run = list(self._head(self._planned))  # type: ignore[attr-defined]
+            report.sockwake_run = list(self._head([each.nodeid for each in item.session.items if planned_of(each)]))  # type: ignore[attr-defined]
             self._head = None
         return report
 

@@ -39,8 +39,8 @@ class Job:
     `scratch` is a folder of this side for what an emulator needs; both go when the run is over. The shared folder's files, as
     this side sees them: `script` is executed by the target; `started` appears when it begins, `record` and `output` (what
     pytest prints) grow, and `status` holds pytest's exit code at the end. Only the script comes from this side. All else is
-    the target's word, to be checked like anything that comes from elsewhere. `bytecode` is where Python's
-    compiled code is, for a target that can't keep any.
+    the target's word, to be checked like anything that comes from elsewhere. `bytecode` is where Python's compiled code
+    is, for a target that can't keep any.
     """
 
     target: str
@@ -120,9 +120,9 @@ class Target(ABC):
     """A place where the suites run.
 
     `what` says what it is in one phrase. `cpus` and `memory` (in MB) are what a run takes of this machine, so that a matrix
-    starts no more than fit. `given_bytecode` says that Python's compiled code is made for it on this host, since
-    it can't keep any, or is slow to make it. `boot` and `deadline` are seconds: a run whose script hasn't begun after `boot`,
-    or that hasn't ended `deadline` after its start, is ended.
+    starts no more than fit. `given_bytecode` says that Python's compiled code is made for it on this host, since it can't keep
+    any, or is slow to make it. `boot` and `deadline` are seconds: a run whose script hasn't begun after `boot`, or that hasn't
+    ended `deadline` after its start, is ended.
     """
 
     name: str

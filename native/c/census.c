@@ -117,8 +117,12 @@ static void ask_actions(struct census *census)
         if (!(actions_since_census & bit))
             continue;
         syscall(SYS_rt_sigaction, signo, NULL, &action, (long)KERNEL_SIGSET_SIZE);
-        ignored = action.handler == (uint64_t)SIG_IGN ? ignored | bit : ignored & ~bit;
-        caught = action.handler == (uint64_t)SIG_IGN || action.handler == (uint64_t)SIG_DFL ? caught & ~bit : caught | bit;
+        ignored &= ~bit;
+        caught &= ~bit;
+        if (action.handler == (uint64_t)SIG_IGN)
+            ignored |= bit;
+        else if (action.handler != (uint64_t)SIG_DFL)
+            caught |= bit;
     }
     actions_since_census = 0;
     census->ignored = ignored;
